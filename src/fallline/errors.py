@@ -1,0 +1,74 @@
+"""Every error that fallline raises on purpose, in one tree.
+
+::
+
+    FalllineError
+    |-- SettingError      (ValueError)   an argument that cannot be; exit code 2
+    |-- SettingTypeError  (TypeError)    an argument of the wrong kind; exit code 2
+    |-- DataError         (ValueError)   data that cannot be trained on; exit code 4
+    |   |-- TargetError                  the target column
+    |   `-- SchemaError                  columns that do not fit the model
+    |-- ModelFileError    (ValueError)   a file that is not a model of ours; exit code 4
+    |-- GradientError     (ValueError)   a user's gradient that is not the gradient; exit code 4
+    `-- MissingExtraError (ImportError)  an optional library that is not installed; exit code 2
+
+A message says where, what was given, what is allowed, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FalllineError(Exception):
+    """The root: ``except fallline.FalllineError`` catches all that is raised on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class SettingError(FalllineError, ValueError):
+    """A setting outside of what is allowed."""
+
+    exit_code = 2
+
+
+class SettingTypeError(FalllineError, TypeError):
+    """A setting of the wrong kind."""
+
+    exit_code = 2
+
+
+class DataError(FalllineError, ValueError):
+    """Data that cannot be trained on; nothing was run (the verdict *refused*)."""
+
+    exit_code = 4
+
+
+class TargetError(DataError):
+    """A target that the loss cannot take."""
+
+
+class SchemaError(DataError):
+    """Columns that do not fit what the model was trained on."""
+
+
+class ModelFileError(FalllineError, ValueError):
+    """A file that is not a fallline model, is damaged, or is of a newer version."""
+
+    exit_code = 4
+
+
+class GradientError(FalllineError, ValueError):
+    """A given gradient that disagrees with finite differences of the function."""
+
+    exit_code = 4
+
+
+class MissingExtraError(FalllineError, ImportError):
+    """An optional library that is needed and not installed."""
+
+    exit_code = 2
+
+
+class DivergenceWarning(UserWarning):
+    """The learning rate was too large for this data; the numbers returned have exploded."""

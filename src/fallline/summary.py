@@ -1,0 +1,85 @@
+"""What is known of the data before the first step: one pass for means, one for spreads; no row kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.rows._base import Batch, Rows
+
+ROUND_OFF = 1e-13  # a spread below this share of the mean is rounding, not variation
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """Ranges of the columns that the model sees (after encoding), and of the target. Saved with the model.
+
+    Arrays have one entry per column. ``mean`` and ``sd`` are weighted by the sample weights; sd divides by m.
+    """
+
+    names: tuple[str, ...]
+    rows: int
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    target_name: str
+    target_mean: float  # NaN for several classes
+    target_sd: float  # NaN for several classes
+    target_low: float
+    target_high: float
+    missing: dict[str, int]  # holes by column of the table, before they were filled; empty for arrays
+
+
+def summarise(
+    rows: Rows, names: tuple[str, ...], target_name: str, *, ordered: bool = True, missing: dict[str, int] | None = None
+) -> DataSummary:
+    """Look at all rows; `ordered` False says that y are class codes, whose mean means nothing."""
+    total = rows.total_weight
+    mean = rows.sum(_weighted_sums) / total
+    square = rows.sum(lambda b: _weighted_squares(b, mean)) / total
+    sd = np.sqrt(np.maximum(square, 0.0))
+    sd[sd <= ROUND_OFF * np.abs(mean)] = 0.0
+    extremes = [_extremes(b) for b in rows.blocks()]
+    low, high = np.min([e[0] for e in extremes], axis=0), np.max([e[1] for e in extremes], axis=0)
+    y_mean = rows.sum(lambda b: float(np.dot(_weights(b), b.y))) / total
+    y_square = rows.sum(lambda b: float(np.dot(_weights(b), (b.y - y_mean) ** 2))) / total
+    return DataSummary(
+        names, rows.m, mean, sd, low, high, target_name,
+        y_mean if ordered else math.nan,
+        math.sqrt(y_square) if ordered else math.nan,
+        min(float(b.y.min()) for b in rows.blocks()),
+        max(float(b.y.max()) for b in rows.blocks()),
+        dict(missing or {}),
+    )  # fmt: skip
+
+
+def _weights(batch: Batch) -> NDArray[np.float64]:
+    return np.ones(len(batch.y)) if batch.weight is None else np.asarray(batch.weight, dtype=np.float64)
+
+
+def _weighted_sums(batch: Batch) -> NDArray[np.float64]:
+    return np.asarray(batch.X.T @ _weights(batch), dtype=np.float64).ravel()
+
+
+def _weighted_squares(batch: Batch, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """sum_i w_i (x_ij - mean_j)^2; for sparse rows over the stored cells, plus the zeros at once."""
+    w = _weights(batch)
+    if isinstance(batch.X, np.ndarray):
+        return np.asarray(w @ (batch.X - mean) ** 2, dtype=np.float64)
+    X: Any = batch.X.tocsr()
+    row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    stored = np.bincount(X.indices, w[row] * (X.data - mean[X.indices]) ** 2, minlength=X.shape[1])
+    present = np.bincount(X.indices, w[row], minlength=X.shape[1])
+    return np.asarray(stored + (w.sum() - present) * mean**2, dtype=np.float64)
+
+
+def _extremes(batch: Batch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if isinstance(batch.X, np.ndarray):
+        return batch.X.min(axis=0).astype(np.float64), batch.X.max(axis=0).astype(np.float64)
+    low, high = batch.X.min(axis=0).toarray().ravel(), batch.X.max(axis=0).toarray().ravel()
+    return low.astype(np.float64), high.astype(np.float64)
