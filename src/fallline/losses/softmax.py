@@ -1,0 +1,69 @@
+"""Softmax loss: the probabilities of several classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fallline.losses._base import Array, Loss, Task
+
+RAREST = 1e-9  # a class share: keeps the start finite where a class has no weight
+
+
+@dataclass(frozen=True)
+class Softmax(Loss):
+    """phi(y, z) = log sum_k e^(z_k) - z_y,  y = 0 ... K-1,  P(y = k) = e^(z_k) / sum_l e^(z_l).
+
+    Every class has its own weights; only their differences matter, and fallline keeps their sum at zero (it starts
+    there, and gradients never leave). Adding c to all z changes nothing, so the curvature is zero along that
+    direction.
+
+    >>> Softmax().value(np.array([1.0]), np.array([[0.0, 0.0, 0.0]])).round(4)
+    array([1.0986])
+    """
+
+    name: ClassVar[str] = "softmax"
+    summary: ClassVar[str] = "the probabilities of several classes"
+    task: ClassVar[Task] = "classes"
+    targets: ClassVar[str] = "labels of any kind"
+    link: ClassVar[str] = "softmax"
+
+    def value(self, y: Array, z: Array) -> Array:
+        top = z.max(axis=1, keepdims=True)
+        cost: Array = np.log(np.exp(z - top).sum(axis=1)) + top[:, 0] - _own(y, z)
+        return cost
+
+    def slope(self, y: Array, z: Array) -> Array:
+        r = self.mean(z)
+        r[np.arange(len(y)), y.astype(np.intp)] -= 1.0
+        return r
+
+    def curvature(self, y: Array, z: Array) -> Array:
+        mu = self.mean(z)
+        return mu[:, :, None] * np.eye(z.shape[1]) - mu[:, :, None] * mu[:, None, :]
+
+    def curvature_floor(self, y: Array, z: Array, radius: Array) -> Array:
+        # d/dt log(v^T H(z + t d) v) >= -range(d): the third derivative is bounded by range(d) times the second.
+        return self.curvature(y, z) * np.exp(-radius)[:, None, None]
+
+    @property
+    def curvature_bound(self) -> float | None:
+        return 0.5
+
+    def mean(self, z: Array) -> Array:
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        mu: Array = e / e.sum(axis=1, keepdims=True)
+        return mu
+
+    def start(self, y: Array, weight: Array, offset: Array | None) -> Array:
+        shares = np.bincount(y.astype(np.intp), weights=weight) / weight.sum()  # an offset is common to all classes
+        b = np.log(np.maximum(shares, RAREST))
+        centred: Array = b - b.mean()
+        return centred
+
+
+def _own(y: Array, z: Array) -> Array:
+    own: Array = z[np.arange(len(y)), y.astype(np.intp)]
+    return own
