@@ -1,0 +1,58 @@
+"""RMSProp: AdaGrad that forgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from fallline.optimizers._base import Array, Optimizer, need
+
+
+class RMSPropState(NamedTuple):
+    """Steps made, the running means of g^2 and of g, and the velocity."""
+
+    t: int
+    square: Array
+    mean: Array
+    velocity: Array
+
+
+@dataclass(frozen=True)
+class RMSProp(Optimizer[RMSPropState]):
+    """s <- rho s + (1 - rho) g^2;  v <- beta v + g / (sqrt(s) + eps);  theta <- theta - lr v.
+
+    Tieleman and Hinton (2012). `centered` divides by the standard deviation instead: s - mean(g)^2 in place of s.
+    Convention: torch.optim.RMSprop (rho is its alpha). optax and Keras use rho = 0.9 and sqrt(s + eps); optax with
+    ``eps_in_sqrt=False`` is the same as here, but keeps the rate inside the velocity.
+
+    >>> rule = RMSProp(rho=0.0)
+    >>> rule.update(np.array([3.0, -0.1]), rule.init(np.zeros(2)), lr=0.1)[0].round(6)
+    array([-0.1,  0.1])
+    """
+
+    rho: float = 0.99
+    eps: float = 1e-8
+    beta: float = 0.0
+    centered: bool = False
+    name: ClassVar[str] = "rmsprop"
+    summary: ClassVar[str] = "divides by the recent size of each coordinate's gradient"
+    convention: ClassVar[str] = "torch.optim.RMSprop"
+    default_lr: ClassVar[float | None] = 1e-2
+    adaptive: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        need(0.0 <= self.rho < 1.0, "RMSProp(rho=...)", self.rho, "0 <= rho < 1")
+        need(self.eps >= 0.0, "RMSProp(eps=...)", self.eps, "eps >= 0")
+        need(0.0 <= self.beta < 1.0, "RMSProp(beta=...)", self.beta, "0 <= beta < 1")
+
+    def init(self, theta: Array) -> RMSPropState:
+        return RMSPropState(0, np.zeros_like(theta), np.zeros_like(theta), np.zeros_like(theta))
+
+    def update(self, g: Array, state: RMSPropState, lr: float) -> tuple[Array, RMSPropState]:
+        square = self.rho * state.square + (1.0 - self.rho) * g * g
+        mean = self.rho * state.mean + (1.0 - self.rho) * g if self.centered else state.mean
+        size = np.sqrt(square - mean * mean) if self.centered else np.sqrt(square)
+        velocity = self.beta * state.velocity + g / (size + self.eps)
+        return -lr * velocity, RMSPropState(state.t + 1, square, mean, velocity)

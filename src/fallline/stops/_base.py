@@ -1,0 +1,46 @@
+"""What a stop rule is: it looks at each point that the run reaches and may name a reason to end."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+Slope = Callable[[Array, Array], Array]  # (theta, gradient) -> the smallest subgradient of J
+
+
+class Point(NamedTuple):
+    """Where the run stands. `full` says that J and g are exact (all rows), not of a mini-batch."""
+
+    theta: Array
+    J: float
+    g: Array
+    full: bool
+    step: int
+    passes: float
+    seconds: float
+    decrement: (
+        float  # 1/2 g . direction: what a preconditioned step hopes to gain; NaN where there is no preconditioner
+    )
+
+
+class Ending(NamedTuple):
+    """Why a run ends: the reason's name, and the proved bound on J - J* where there is one."""
+
+    reason: str
+    gap: float | None = None
+
+
+class Stop(abc.ABC):
+    """One reason to end. Small objects that are made for one run and remember what they have seen of it."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    @abc.abstractmethod
+    def update(self, point: Point) -> Ending | None:
+        """The ending, or None to go on."""
