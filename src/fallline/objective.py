@@ -1,0 +1,187 @@
+"""Forward, loss, backward: the only place that joins loss, penalty and rows.
+
+    J(theta) = 1/W sum_i weight_i phi(y_i, z_i + offset_i) + R(w),     W = sum_i weight_i
+
+For squared loss without weights this is the textbook's J(theta) = 1/(2m) sum (h(x) - y)^2.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fallline.losses._base import Loss
+from fallline.penalties._base import Penalty
+from fallline.rows._base import Array, Batch, Rows
+from fallline.scaling import Scaling
+
+
+class Objective(abc.ABC):
+    """Something with a value and a gradient at theta."""
+
+    @abc.abstractmethod
+    def value_and_grad(self, theta: Array, batch: Batch | Rows | None) -> tuple[float, Array]:
+        """J and grad J at theta: over all rows, or estimated from a mini-batch.
+
+        The part that is not smooth counts in the value, not in the gradient.
+        """
+
+    def prox(self, theta: Array, lr: float) -> Array:
+        """The proximal step of the part that is not smooth (|w|, bounds)."""
+        return theta
+
+    def least_slope(self, theta: Array, g: Array) -> Array:
+        """The smallest subgradient: zero exactly at an optimum."""
+        return g
+
+    @property
+    def smooth(self) -> bool:
+        """Whether prox is the identity."""
+        return True
+
+
+@dataclass(frozen=True)
+class ModelObjective(Objective):
+    """A loss of linear predictions plus a penalty on the weights, in the coordinates of `scaling`."""
+
+    loss: Loss
+    penalty: Penalty
+    scaling: Scaling
+
+    def value_and_grad(self, theta: Array, batch: Batch | Rows | None) -> tuple[float, Array]:
+        assert batch is not None
+        if isinstance(batch, Rows):
+            J, g = batch.sum(lambda part: self._sum(theta, part))
+        else:
+            J, g = self._sum(theta, batch)
+        w, _ = self.scaling.split(theta)
+        return float(J) + self.penalty.value(w), g + self._padded(self.penalty.slope(w))
+
+    def value(self, theta: Array, rows: Rows) -> float:
+        """J at theta over all rows."""
+        w, _ = self.scaling.split(theta)
+        return self.data_loss(theta, rows) + self.penalty.value(w)
+
+    def data_loss(self, theta: Array, rows: Rows) -> float:
+        """The mean loss alone, without the penalty: what is compared on check rows."""
+        return float(
+            rows.sum(
+                lambda part: self.weighted(self.loss.value(part.y, self.forward(theta, part)), part).sum() * part.share
+            )
+        )
+
+    def forward(self, theta: Array, batch: Batch) -> Array:
+        """Predictions z, offset included."""
+        z = self.scaling.predictions(theta, batch.X)
+        if batch.offset is None:
+            return z
+        return z + (batch.offset if z.ndim == 1 else batch.offset[:, None])
+
+    def hessian(self, theta: Array, rows: Rows, curvature: Callable[[Batch, Array], Array] | None = None) -> Array:
+        """The matrix of second derivatives, (p K, p K); `curvature` may replace phi'' by another (m,) or (m, K, K)."""
+
+        def part(batch: Batch) -> Array:
+            z = self.forward(theta, batch)
+            c = self.loss.curvature(batch.y, z) if curvature is None else curvature(batch, z)
+            return _weighted_gram(self.scaling, batch.X, self.weighted(c, batch) * batch.share)
+
+        p, classes = theta.shape[0], theta.shape[1] if theta.ndim == 2 else 1
+        H = rows.sum(part, width=p)
+        weights = p - self.scaling.intercept
+        penalised = np.arange(weights * classes)
+        H[penalised, penalised] += self.penalty.curvature
+        return H
+
+    def prox(self, theta: Array, lr: float) -> Array:
+        w, b = self.scaling.split(theta)
+        return self._joined(self.penalty.prox(w, lr), b)
+
+    def least_slope(self, theta: Array, g: Array) -> Array:
+        w, _ = self.scaling.split(theta)
+        gw, gb = self.scaling.split(g)
+        return self._joined(self.penalty.least_slope(w, gw), gb)
+
+    @property
+    def smooth(self) -> bool:
+        return self.penalty.smooth
+
+    def _sum(self, theta: Array, batch: Batch) -> tuple[float, Array]:
+        z = self.forward(theta, batch)  # forward
+        J = self.weighted(self.loss.value(batch.y, z), batch).sum() * batch.share  # loss
+        r = self.weighted(self.loss.slope(batch.y, z), batch) * batch.share  # backward
+        return float(J), self.scaling.gather(batch.X, r)
+
+    @staticmethod
+    def weighted(values: Array, batch: Batch) -> Array:
+        """Row values times the rows' weights."""
+        if batch.weight is None:
+            return values
+        return values * batch.weight.reshape((-1,) + (1,) * (values.ndim - 1))
+
+    def _joined(self, w: Array, b: Any) -> Array:
+        return np.concatenate([w, np.asarray(b)[None]]) if self.scaling.intercept else w
+
+    def _padded(self, slope: Array) -> Array:
+        return np.concatenate([slope, np.zeros_like(slope[:1])]) if self.scaling.intercept else slope
+
+
+@dataclass(frozen=True)
+class FunctionObjective(Objective):
+    """A user's own function of a vector, with its gradient; there are no rows."""
+
+    both: Callable[[Array], tuple[float, Array]]
+    penalty: Penalty | None = None
+
+    def value_and_grad(self, theta: Array, batch: Batch | Rows | None = None) -> tuple[float, Array]:
+        J, g = self.both(theta)
+        if self.penalty is None:
+            return J, g
+        return J + self.penalty.value(theta), g + self.penalty.slope(theta)
+
+    def prox(self, theta: Array, lr: float) -> Array:
+        return theta if self.penalty is None else self.penalty.prox(theta, lr)
+
+    def least_slope(self, theta: Array, g: Array) -> Array:
+        return g if self.penalty is None else self.penalty.least_slope(theta, g)
+
+    @property
+    def smooth(self) -> bool:
+        return self.penalty is None or self.penalty.smooth
+
+
+def _weighted_gram(scaling: Scaling, X: Any, c: Array) -> Array:
+    """sum_i c_i x'_i x'_i^T, (p, p); for c (m, K, K) the block matrix (p K, p K) of the class pairs."""
+    gram = _dense_gram(scaling.rows(X)) if isinstance(X, np.ndarray) else _sparse_gram(scaling, X)
+    if c.ndim == 1:
+        return gram(c)
+    classes, p = c.shape[1], X.shape[1] + scaling.intercept
+    H = np.empty((p, classes, p, classes))
+    for k in range(classes):
+        for q in range(k + 1):
+            H[:, k, :, q] = H[:, q, :, k] = gram(c[:, k, q])
+    return H.reshape(p * classes, p * classes)
+
+
+def _dense_gram(inner: Array) -> Callable[[Array], Array]:
+    return lambda c: inner.T @ (inner * c[:, None])
+
+
+def _sparse_gram(scaling: Scaling, X: Any) -> Callable[[Array], Array]:
+    """Sparse rows stay sparse: sum c (x - shift)(x - shift)^T is expanded instead of centring x."""
+
+    def gram(c: Array) -> Array:
+        raw = (X.T @ X.multiply(c[:, None]).tocsr()).toarray()
+        pull, total = X.T @ c, float(c.sum())
+        cross = np.outer(scaling.shift, pull)
+        G = raw - cross - cross.T + total * np.outer(scaling.shift, scaling.shift)
+        G /= np.outer(scaling.scale, scaling.scale)
+        if not scaling.intercept:
+            return np.asarray(G)
+        side = (pull - total * scaling.shift) / scaling.scale
+        return np.block([[G, side[:, None]], [side[None, :], np.array([[total]])]])
+
+    return gram

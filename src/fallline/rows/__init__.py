@@ -1,0 +1,1 @@
+"""Rows: the one seam to data. Arrays, sparse matrices and (later) files and clusters differ only here."""

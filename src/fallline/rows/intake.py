@@ -1,0 +1,172 @@
+"""From what users pass to what kernels may trust.
+
+Checked, finite, float, of one length. Nothing unchecked goes further.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.errors import DataError, SettingError, TargetError
+from fallline.losses._base import Loss
+from fallline.rows._base import Array
+from fallline.rows.target import encode_target
+
+MOST_NAMED = 5  # columns that an error names before it says "..."
+
+
+class Intake(NamedTuple):
+    """Checked arrays: X is a dense float array (m, n) or a float CSR matrix."""
+
+    X: Any
+    y: Array
+    weight: Array | None
+    offset: Array | None
+    names: tuple[str, ...]
+    target_name: str
+    classes: tuple[Any, ...] | None
+
+
+def take_in(
+    X: Any,
+    y: Any,
+    loss: Loss,
+    weight: Any = None,
+    offset: Any = None,
+    names: Any = None,
+    target_name: str | None = None,
+    classes: tuple[Any, ...] | None = None,
+) -> Intake:
+    """Check everything, convert what must be converted, copy nothing that need not be.
+
+    Float arrays (float32 or float64, any order) and CSR matrices pass as they are; lists, integers, other sparse
+    formats and data frames are converted. `classes`, where given, are the labels that y may have, in their order.
+    """
+    features = as_features(X)
+    labels, found = encode_target(y, loss, classes) if classes is not None else encode_target(y, loss)
+    if len(labels) != features.shape[0]:
+        raise DataError(
+            f"X has {features.shape[0]:,} rows and y has {len(labels):,} values; they must be of the same length."
+        )
+    columns = column_names(X, features.shape[1], names)
+    check_finite(features, columns)
+    return Intake(
+        features,
+        labels,
+        _side(weight, "sample_weight", features.shape[0], least=0.0),
+        _side(offset, "offset", features.shape[0]),
+        columns,
+        target_name or _name_of(y),
+        found,
+    )
+
+
+def as_features(X: Any) -> Any:
+    """X as a float array (m, n) with n, m >= 1, or as a float CSR matrix with sorted, in-range indices."""
+    if hasattr(X, "tocsr"):
+        sparse = X.tocsr()
+        if sparse.dtype not in (np.float32, np.float64):
+            sparse = sparse.astype(np.float64)
+        sparse.check_format(full_check=True)
+        return sparse
+    array = np.asarray(X)
+    if array.dtype not in (np.float32, np.float64):
+        array = _as_floats(array, X)
+    if array.ndim == 1 and array.size:
+        raise DataError(
+            f"X must be a table of rows and columns, got {array.size:,} numbers in a line. "
+            "For one column use X.reshape(-1, 1); for one row X.reshape(1, -1)."
+        )
+    if array.ndim != 2:
+        raise DataError(f"X must have two dimensions (rows, columns), got an array of shape {array.shape}.")
+    if array.shape[0] == 0:
+        raise DataError(f"X is empty: its shape is {array.shape}; training needs at least one row.")
+    return array
+
+
+def _as_floats(array: Any, X: Any) -> Array:
+    try:
+        return np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError):
+        pass
+    for j in range(array.shape[1] if array.ndim == 2 else 0):
+        for i, cell in enumerate(array[:, j]):
+            try:
+                float(cell)
+            except (TypeError, ValueError):
+                column = list(getattr(X, "columns", []))[j : j + 1] or [j]
+                raise DataError(
+                    f"X, column {column[0]!r}, row {i:,}: {str(cell)!r} is not a number. fit() takes numbers; turn "
+                    "text into numbers first, or give the file to `fallline fit FILE --target COLUMN`, which does it."
+                ) from None
+    raise DataError(f"X must be an array of numbers; got {type(X).__name__} that NumPy reads as {array.dtype}.")
+
+
+def column_names(X: Any, n: int, names: Any = None) -> tuple[str, ...]:
+    """The given names, else a data frame's, else x0, x1, ..."""
+    if names is None:
+        columns = getattr(X, "columns", None)
+        names = [str(c) for c in columns] if columns is not None else [f"x{j}" for j in range(n)]
+    given = tuple(str(name) for name in names)
+    if len(given) != n:
+        raise SettingError(f"feature_names: got {len(given)} names for {n} columns; give one name a column.")
+    return given
+
+
+def _name_of(y: Any) -> str:
+    name = getattr(y, "name", None)
+    return str(name) if isinstance(name, str) and name else "y"
+
+
+def check_finite(X: Any, names: tuple[str, ...]) -> None:
+    """Raise DataError naming the columns and the first row that hold NaN or infinity."""
+    values = X.data if hasattr(X, "tocsr") else X
+    if np.isfinite(values.sum()) or np.isfinite(values).all():  # one sum settles it, unless the sum itself overflowed
+        return
+    told, count = [], 0
+    for j, name in enumerate(names):
+        rows = _not_finite(X, j)
+        count += len(rows) > 0
+        if len(rows) and count <= MOST_NAMED:
+            told.append(f"'{name}' in {len(rows):,} {'row' if len(rows) == 1 else 'rows'} (first: row {rows[0]:,})")
+    raise DataError(
+        f"D20: X is not finite in {count} of {len(names)} columns: {', '.join(told)}{', ...' * (count > MOST_NAMED)}. "
+        "Fill or drop these cells first; `fallline fit FILE` fills and marks holes in tables."
+    )
+
+
+def _not_finite(X: Any, j: int) -> NDArray[np.intp]:
+    """The rows where column j is NaN or infinite."""
+    if not hasattr(X, "tocsr"):
+        return np.flatnonzero(~np.isfinite(X[:, j]))
+    bad = (X.indices == j) & ~np.isfinite(X.data)
+    found: NDArray[np.intp] = np.searchsorted(X.indptr, np.flatnonzero(bad), side="right") - 1
+    return found
+
+
+def _side(values: Any, where: str, m: int, least: float | None = None) -> Array | None:
+    """A vector beside the rows (weights, offsets): finite, of the right length, not below `least`."""
+    if values is None:
+        return None
+    if isinstance(values, numbers.Real):
+        raise SettingError(f"{where}: got the number {values!r}; give one value a row ({m:,} of them), or None.")
+    try:
+        array = np.asarray(values, dtype=np.float64).ravel()
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: must be numbers, got {type(values).__name__} with other things in it.") from None
+    if len(array) != m:
+        raise DataError(f"{where} has {len(array):,} values and X has {m:,} rows; they must be of the same length.")
+    bad = ~np.isfinite(array) if least is None else ~(np.isfinite(array) & (array >= least))
+    if bad.any():
+        row = int(np.argmax(bad))
+        allowed = "finite" if least is None else f"finite and at least {least:g}"
+        raise DataError(
+            f"{where}: must be {allowed}; {int(bad.sum()):,} values are not (first: row {row:,}, {array[row]:g})."
+        )
+    if where == "sample_weight" and not array.sum() > 0:
+        raise TargetError("sample_weight: all weights are zero, so there is nothing to train on.")
+    return array

@@ -1,0 +1,146 @@
+"""Targets: what is being predicted, as the numbers that a loss takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.errors import DataError, TargetError
+from fallline.losses._base import Loss
+
+FEW_CLASSES = 20  # distinct whole numbers: up to here a column of them is taken for labels when the task is guessed
+
+Labels = tuple[Any, ...]
+
+
+def guess_loss(values: NDArray[Any]) -> tuple[str, str]:
+    """The loss that fits a target column, and why, as words that follow "target price".
+
+    Text and booleans are labels; two distinct values of any kind are two classes; numbers are numbers, unless they are
+    whole, 0 or more, and at most ``FEW_CLASSES`` of them are distinct with none left out: 0, 1, 2, ... as classes are
+    coded. Counts are never guessed: `--loss poisson` says so.
+
+    >>> guess_loss(np.array([0.5, 1.5, 2.5]))
+    ('squared', 'number')
+    >>> guess_loss(np.array(["yes", "no"]))
+    ('logistic', "two values: 'no', 'yes'")
+    """
+    if values.dtype.kind == "f":
+        values = values[~np.isnan(values)]
+    labels = np.unique(values.astype(str) if values.dtype.kind == "O" else values)
+    if len(labels) == 2:
+        return "logistic", f"two values: {', '.join(repr(_plain(label)) for label in labels)}"
+    if values.dtype.kind in "OUSTb":
+        return "softmax", f"{len(labels):,} classes"
+    codes = 2 < len(labels) <= FEW_CLASSES and np.all(labels == np.arange(labels[0], labels[0] + len(labels)))
+    if codes and labels[0] in (0, 1):
+        return (
+            "softmax",
+            f"{len(labels)} classes coded {labels[0]:g} to {labels[-1]:g}; --loss squared takes them as numbers",
+        )
+    return "squared", "number"
+
+
+def encode_target(y: Any, loss: Loss, classes: Labels | None = None) -> tuple[NDArray[np.floating], Labels | None]:
+    """y as floats, and the labels where y are classes (sorted; class k is coded k).
+
+    For two classes, numbers that lie between 0 and 1 and take more than two values are shares of the second class.
+    `classes` are the labels of an earlier call, for rows that came later. Raises TargetError, which names the row.
+    """
+    values = _in_a_line(y)
+    if loss.task == "number":
+        numbers_, labels = _as_numbers(values, loss), None
+    else:
+        labels = classes if classes is not None else _labels(values, loss)
+        numbers_ = _as_numbers(values, loss) if labels is None else _codes(values, labels)
+    complaint = loss.check_targets(numbers_)
+    if complaint is not None:
+        raise TargetError(complaint)
+    if classes is None and len(numbers_) > 1 and loss.task == "number" and np.all(numbers_ == numbers_[0]):
+        raise TargetError(
+            f"The target is constant: all {len(numbers_):,} values are {numbers_[0]:g}, so there is nothing to learn. "
+            "Is it the right column?"
+        )
+    return numbers_, labels
+
+
+def _in_a_line(y: Any) -> NDArray[Any]:
+    values = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise DataError(f"y must be one value a row, got an array of shape {values.shape}.")
+    if len(values) == 0:
+        raise DataError("y is empty; training needs at least one row.")
+    return values
+
+
+def _as_numbers(values: NDArray[Any], loss: Loss) -> NDArray[np.float64]:
+    try:
+        floats = values.astype(np.float64)
+    except (TypeError, ValueError):
+        row = next(i for i, v in enumerate(values) if not _is_number(v))
+        raise TargetError(
+            f"{loss.name.capitalize()} loss needs numbers as targets ({loss.targets}); row {row:,} is "
+            f"{str(values[row])!r}. For labels use loss='logistic' (two) or loss='softmax' (several)."
+        ) from None
+    bad = ~np.isfinite(floats)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise TargetError(
+            f"The target is not finite in {int(bad.sum()):,} of {len(floats):,} rows (first: row {row:,}, y = {floats[row]}). "
+            "Drop these rows."
+        )
+    return floats
+
+
+def _labels(values: NDArray[Any], loss: Loss) -> Labels | None:
+    if values.dtype.kind == "f":
+        floats = _as_numbers(values, loss)
+        if loss.task == "two classes" and len(np.unique(floats)) > 2 and np.all((floats >= 0.0) & (floats <= 1.0)):
+            return None  # shares
+    missing = [i for i, v in enumerate(values) if v is None or v != v] if values.dtype.kind == "O" else []
+    if missing:
+        raise TargetError(f"The target is empty in {len(missing):,} rows (first: row {missing[0]:,}). Drop these rows.")
+    try:
+        found = np.unique(values)
+    except TypeError:  # labels of several kinds have no order; their words do
+        raise TargetError("The target's labels are of several kinds (text and numbers); make them all text.") from None
+    if len(found) < 2:
+        raise TargetError(
+            f"The target has one class only, {_plain(found[0])!r} in all {len(values):,} rows: nothing tells it from another."
+        )
+    if loss.task == "two classes" and len(found) > 2:
+        some = ", ".join(repr(_plain(v)) for v in found[:4])
+        raise TargetError(
+            f"{loss.name.capitalize()} loss is for two classes; the target has {len(found):,}: {some}"
+            f"{', ...' if len(found) > 4 else ''}. Use loss='softmax'."
+        )
+    return tuple(_plain(v) for v in found)
+
+
+def _codes(values: NDArray[Any], labels: Labels) -> NDArray[np.float64]:
+    known = np.array(labels, dtype=object) if values.dtype.kind == "O" else np.asarray(labels)
+    order = np.searchsorted(known, values)
+    codes = np.minimum(order, len(labels) - 1)
+    unknown = known[codes] != values
+    if np.any(unknown):
+        row = int(np.argmax(unknown))
+        raise TargetError(
+            f"The label {_plain(values[row])!r} (row {row:,}) is not one that the model was trained on: {', '.join(map(repr, labels[:8]))}."
+        )
+    return codes.astype(np.float64)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _plain(label: Any) -> Any:
+    return label.item() if isinstance(label, np.generic) else label

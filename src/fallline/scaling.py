@@ -1,0 +1,77 @@
+"""Columns standardised inside the model, without touching the data.
+
+With mean m_j and standard deviation s_j of column j, the model is trained in the coordinates of x' = (x - m) / s, where
+plain gradient descent does not care about units. Nothing is copied, and sparse data stays sparse, because
+
+    x' . w' + b'  =  x . (w' / s)  +  (b' - sum_j w'_j m_j / s_j)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Shift and scale of each column, and whether an intercept is the last row of theta.
+
+    theta is (n + 1,) or (n + 1, K) with an intercept, (n,) or (n, K) without one. `shift` is zero without an intercept,
+    which alone can take up the shift.
+    """
+
+    shift: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    intercept: bool
+
+    @classmethod
+    def none(cls, n: int, intercept: bool) -> Scaling:
+        """Leave the columns as they are."""
+        return cls(np.zeros(n), np.ones(n), intercept)
+
+    def split(self, theta: Array) -> tuple[Array, Any]:
+        """(weights, intercept) of theta; the intercept is 0.0 where there is none."""
+        return (theta[:-1], theta[-1]) if self.intercept else (theta, 0.0)
+
+    def outward(self, theta: Array) -> tuple[Array, Any]:
+        """(coefficients, intercept) in the units of the data, from theta in the coordinates of training."""
+        w, b = self.split(theta)
+        coef = w / _like(self.scale, w)
+        return coef, b - self.shift @ coef if self.intercept else b
+
+    def inward(self, coef: Array, intercept: Any) -> Array:
+        """The inverse of ``outward``."""
+        w = coef * _like(self.scale, coef)
+        if not self.intercept:
+            return w
+        return np.concatenate([w, np.asarray(intercept + self.shift @ coef)[None]])
+
+    def predictions(self, theta: Array, X: Any) -> Array:
+        """z = x' . w' + b' for each row of X; (m,) or (m, K)."""
+        coef, b = self.outward(theta)
+        if isinstance(X, np.ndarray) and X.dtype != coef.dtype:
+            coef = coef.astype(X.dtype)  # one rounding of n numbers, so that X itself need not be converted
+        z: Array = X @ coef + b
+        return z
+
+    def gather(self, X: Any, r: Array) -> Array:
+        """sum_i r_i dz_i/dtheta, the shape of theta: how slopes of the rows become a gradient."""
+        back = X.T @ (r.astype(X.dtype) if isinstance(X, np.ndarray) and X.dtype != r.dtype else r)
+        total = r.sum(axis=0)
+        g = (back - np.multiply.outer(self.shift, total)) / _like(self.scale, back)
+        return np.concatenate([g, np.asarray(total)[None]]) if self.intercept else g
+
+    def rows(self, X: Any) -> Array:
+        """The standardised rows themselves, dense (k, p), a column of ones last if there is an intercept."""
+        dense = X.toarray() if hasattr(X, "toarray") else X
+        inner = (dense - self.shift) / self.scale
+        return np.column_stack([inner, np.ones(len(inner))]) if self.intercept else inner
+
+
+def _like(column: Array, w: Array) -> Array:
+    return column if w.ndim == 1 else column[:, None]
