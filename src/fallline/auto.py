@@ -1,0 +1,150 @@
+"""``optimizer="auto"`` and ``learning_rate="auto"``: a short decision, and the reason for it in words.
+
+what was named                       what runs
+-----------------------------------  ---------------------------------------------------------------------------
+nothing, smooth, <= 5000 unknowns    gradient descent preconditioned by the second derivatives, step 1, backtracking
+nothing, otherwise                   accelerated gradient descent with restart at 1/L; backtracking where L has no bound
+nothing but a batch size             Adam at a rate found by trial runs, falling along a cosine
+nothing but a rate                   plain gradient descent (the textbook)
+a rule that does not divide by       full batch: 1/L;  mini-batch: 1/(2 L_B) falling along a cosine;
+  the gradient's own size              where curvature has no bound: backtracking (descent) or trial runs
+any other rule (Adam, ...)           a rate found by trial runs, falling along a cosine
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fallline.certificate import FACTOR_LIMIT
+from fallline.curvature import Curvature, batch_curvature, largest_curvature
+from fallline.errors import SettingError
+from fallline.objective import ModelObjective, Objective
+from fallline.optimizers import AnyOptimizer, as_optimizer
+from fallline.precondition import HessianPreconditioner
+from fallline.probe import probe
+from fallline.rates import as_rate
+from fallline.rates._base import Rate
+from fallline.rates.backtracking import Backtracking
+from fallline.rates.constant import Constant
+from fallline.rates.cosine import Cosine
+from fallline.rows._base import Array, Rows
+
+RECOVERIES = (
+    3  # returns to the best parameters after a divergence, when the rate was ours (as many as Ultralytics makes)
+)
+NEWTON_SHARE = (
+    1e-4  # Armijo's share for preconditioned steps, whose natural length is 1 (Nocedal and Wright, section 3.1)
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will run, and why."""
+
+    optimizer: AnyOptimizer
+    rate: Rate
+    method: str
+    precondition: HessianPreconditioner | None = None
+    recoveries: int = 0
+    curvature: Curvature | None = None
+
+
+def plan_model(
+    objective: ModelObjective, rows: Rows, theta: Array, optimizer: str | AnyOptimizer,
+    learning_rate: float | str | Rate, batch_size: int | None, unit: float, seed: int,
+) -> Plan:  # fmt: skip
+    """Decide for a loss of linear predictions."""
+    auto_rule, auto_rate = optimizer == "auto", learning_rate == "auto"
+    if auto_rule and auto_rate and batch_size is None:
+        if objective.smooth and objective.loss.smooth and theta.size <= FACTOR_LIMIT:
+            return _preconditioned(objective, rows, theta.size)
+        optimizer = "accelerated" if objective.loss.curvature_bound is not None else "descent"
+    elif auto_rule:
+        optimizer = "adam" if auto_rate else "descent"
+    rule = as_optimizer(optimizer)
+    _check_pair(rule, objective)
+    if not auto_rate:
+        rate = as_rate(learning_rate)
+        if rate.judges and batch_size is not None:
+            raise SettingError(
+                "learning_rate='backtracking': it needs the exact loss; leave batch_size=None, or use another rate."
+            )
+        how = "full batch" if batch_size is None else f"mini-batches of {batch_size:,} rows"
+        return Plan(rule, rate, f"{rule.name}, {how}, as named")
+    return _rate_for(rule, objective, rows, theta, batch_size, unit, seed)
+
+
+def _preconditioned(objective: ModelObjective, rows: Rows, unknowns: int) -> Plan:
+    descent = as_optimizer("descent")
+    rate = Backtracking(1.0, share=NEWTON_SHARE, growth=2.0, most=1.0)
+    how = "gradient descent preconditioned by the second derivatives"
+    why = f"{how} ({unknowns:,} unknowns), so that a step of 1 is right"
+    return Plan(descent, rate, why, HessianPreconditioner(objective, rows), RECOVERIES)
+
+
+def _rate_for(
+    rule: AnyOptimizer,
+    objective: ModelObjective,
+    rows: Rows,
+    theta: Array,
+    batch_size: int | None,
+    unit: float,
+    seed: int,
+) -> Plan:
+    """The automatic rate of a rule."""
+    bounded = objective.loss.curvature_bound is not None
+    if rule.adaptive or not objective.loss.smooth or (batch_size is not None and not bounded):
+        return _probed(rule, objective, rows, theta, batch_size, unit, seed)
+    curvature = largest_curvature(objective, rows, theta, seed)
+    L = max(curvature.L, 1e-300)
+    if batch_size is not None:
+        LB = batch_curvature(objective, rows, L, batch_size)
+        lr = 1.0 / (2.0 * LB)
+        rate: Rate = Cosine(lr, why=f"1/(2 L_B), L_B = {LB:.4g}: the curvature of a mini-batch of {batch_size:,}")
+        return Plan(rule, rate, f"{rule.name}, mini-batches of {batch_size:,} rows", None, RECOVERIES, curvature)
+    if not bounded and rule.name == "descent":
+        rate = Backtracking(1.0 / L)
+    else:
+        where = "" if bounded else " at the start (it has no bound for this loss)"
+        rate = Constant(1.0 / L, why=f"1/L, L = {L:.4g}{where} from {curvature.products} products")
+    return Plan(rule, rate, f"{rule.name}, full batch", None, RECOVERIES, curvature)
+
+
+def _probed(
+    rule: AnyOptimizer,
+    objective: Objective,
+    rows: Rows | None,
+    theta: Array,
+    batch_size: int | None,
+    unit: float,
+    seed: int,
+) -> Plan:
+    found = probe(objective, rows, rule, theta, batch_size=batch_size, unit=unit, seed=seed)
+    on = f" on {found.rows:,} rows" if rows is not None else ""
+    rate = Cosine(found.lr, why=f"the best of {found.tried} trial runs{on}: a measurement, not a proof")
+    how = "full batch" if batch_size is None else f"mini-batches of {batch_size:,} rows"
+    return Plan(rule, rate, f"{rule.name}, {how}", None, RECOVERIES)
+
+
+def plan_function(
+    objective: Objective, theta: Array, optimizer: str | AnyOptimizer, learning_rate: float | str | Rate, seed: int
+) -> Plan:
+    """Decide for a user's function: backtracking descent, whose loss never rises, unless a rule or a rate is named."""
+    if optimizer == "auto":
+        optimizer = "descent"
+    rule = as_optimizer(optimizer)
+    _check_pair(rule, objective)
+    if learning_rate != "auto":
+        return Plan(rule, as_rate(learning_rate), f"{rule.name}, as named")
+    if rule.name == "descent":
+        return Plan(rule, Backtracking(1.0), "gradient descent, each step found by backtracking", None, RECOVERIES)
+    return _probed(rule, objective, None, theta, None, 1.0, seed)
+
+
+def _check_pair(rule: AnyOptimizer, objective: Objective) -> None:
+    if rule.tracks_theta and not objective.smooth:
+        raise SettingError(
+            f"optimizer={rule.name!r} with an L1 penalty or bounds: the rule keeps its own copy of theta "
+            "(for its decay or its average), which a proximal step would leave behind. "
+            "Use 'descent', 'accelerated', 'nesterov' or 'adam'."
+        )

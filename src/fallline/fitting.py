@@ -1,0 +1,302 @@
+"""fallline.fit: train a linear model with any loss, on the one loop."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.auto import Plan, plan_model
+from fallline.certificate import gap_bound
+from fallline.conclude import conclude_model
+from fallline.errors import SettingError, SettingTypeError
+from fallline.inverse import EIGEN_LIMIT
+from fallline.losses import as_loss
+from fallline.losses._base import Loss
+from fallline.objective import ModelObjective
+from fallline.optimizers import AnyOptimizer
+from fallline.penalties import as_penalty
+from fallline.penalties._base import Penalty
+from fallline.rates._base import Rate
+from fallline.recorder import Event
+from fallline.result import Result
+from fallline.rows.arrays import ArrayRows
+from fallline.rows.intake import Intake, take_in
+from fallline.scaling import Scaling
+from fallline.start import best_constant, initial_theta
+from fallline.stops._base import Stop
+from fallline.stops.budget import Budget
+from fallline.stops.certificate import Certificate
+from fallline.stops.gradient_norm import GradientNorm
+from fallline.stops.no_improvement import NoImprovement
+from fallline.summary import DataSummary, summarise
+from fallline.train import Run, train
+
+FULL_BATCH_PASSES = 1000
+MINI_BATCH_PASSES = 50
+SMALL_GRADIENT = (
+    1e-3  # times sqrt(tol), for the gap goes with the gradient squared: 1e-6 of the first for a tol of 1e-6
+)
+LEAST_GRADIENT = 1e-12  # of the first gradient: what is left is mostly round-off
+
+Array = NDArray[np.floating]
+
+
+def fit(
+    X: Any,
+    y: Any,
+    *,
+    loss: str | Loss = "squared",
+    penalty: Penalty | None = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    bounds: tuple[Any, Any] | None = None,
+    optimizer: str | AnyOptimizer = "auto",
+    learning_rate: float | str | Rate = "auto",
+    batch_size: int | None = None,
+    fit_intercept: bool = True,
+    standardize: bool = True,
+    sample_weight: Any = None,
+    offset: Any = None,
+    check: float | tuple[Any, ...] | None = None,
+    start: Any = None,
+    tol: float = 1e-6,
+    max_passes: float | None = None,
+    max_seconds: float = math.inf,
+    callback: Callable[[Event], Any] | None = None,
+    feature_names: Any = None,
+    target_name: str | None = None,
+    seed: int = 0,
+) -> Result:
+    """Train a linear model by gradient descent and return a :class:`Result`.
+
+    ::
+
+        J(theta) = 1/W sum_i weight_i phi(y_i, x_i . w + b + offset_i) + R(w)
+        theta <- theta - lr * grad J(theta)
+
+    With nothing named the step is computed, and the run ends when the loss is *provably* within `tol` (relative) of
+    the best possible one. Name an optimizer, a rate or a batch size and you get that textbook algorithm.
+
+    Parameters
+    ----------
+    X : array (m, n), CSR matrix, or data frame of numbers. float32 and float64 are used as they are, without a copy.
+    y : (m,) targets: numbers, or labels for ``logistic`` (two of any kind), ``squared hinge`` and ``softmax``.
+    loss : ``"squared"``, ``"logistic"``, ``"softmax"``, ``"huber"``, ``"quantile"``, ``"poisson"``, ``"gamma"``,
+        ``"squared hinge"``, or a Loss such as ``fallline.Huber(delta=2.0)``.
+    penalty, l1, l2, bounds : R(w) = l1 ||w||_1 + l2/2 ||w||_2^2, and lower and upper bounds of the coefficients
+    (numbers,
+        arrays or None); `penalty` takes an object instead. l1 and l2 act on the standardised columns (as in glmnet),
+        so the units of a column do not matter; bounds are in the units of the data. The intercept is never penalised.
+    optimizer : ``"auto"``, a name (``"adam"``), or an update rule (``fallline.Momentum(beta=0.8)``).
+    learning_rate : ``"auto"``, a number, a schedule's name and rate (``"cosine:0.1"``), or a Rate.
+    batch_size : None for full batch, 1 for stochastic, k for mini-batches, reshuffled at every epoch.
+    fit_intercept, standardize : an intercept that starts at the best constant; columns standardised inside the model
+        (coefficients are reported in the original units either way).
+    sample_weight : (m,) weights, zero or more; a weight of 2 is a row given twice.
+    offset : (m,) added to the predictions on the link scale: log(exposure) for rates of counts.
+    check : a share of the rows (0.2) drawn by `seed` and held out, or ``(X, y)``, ``(X, y, weight, offset)`` to check
+    on. start : where to start instead of zeros: an array like ``Result.theta``, or an earlier Result. tol : relative
+    gap, J - J* <= tol J*, at which the run ends as converged. max_passes, max_seconds : the budget; passes over the
+    data, by default 1000 for full batch and 50 for mini-batches. callback : called with an Event at each recorded
+    step; returning True stops the run and keeps the best so far. feature_names, target_name : names for the report;
+    data frames bring their own. seed : of the only randomness: mini-batch order, check rows, trial runs, power
+    iteration.
+
+    Raises
+    ------
+    SettingError, DataError : with where, what was given and what is allowed, before anything is run.
+
+    Examples
+    --------
+    >>> import numpy as np, fallline
+    >>> x = np.arange(200.0)
+    >>> result = fallline.fit(x[:, None], 2 * x)
+    >>> result.coef.round(9), str(result.verdict), str(result.certainty)
+    (array([2.]), 'converged', 'proved')
+    """
+    began = time.perf_counter()
+    form = as_loss(loss)
+    _check_settings(tol, max_passes, max_seconds, batch_size, seed)
+    data = take_in(X, y, form, sample_weight, offset, feature_names, target_name)
+    part, held = _split(data, check, form, seed)
+    rows = ArrayRows(part.X, part.y, part.weight, part.offset)
+    summary = summarise(rows, part.names, part.target_name, ordered=form.task != "classes")
+    classes = len(part.classes) if part.classes is not None and form.task == "classes" else 1
+    scaling = _scaling(summary, fit_intercept, standardize)
+    rule = as_penalty(penalty, l1, l2, bounds).scaled(scaling.scale)
+    constant = best_constant(form, rows)
+    theta = initial_theta(start, constant, scaling, classes)
+    job = Job(
+        rows, held, scaling, rule, tol, batch_size, _horizon(max_passes, batch_size), max_seconds, seed, callback,
+        _unit(form, summary), optimizer, learning_rate, classes,
+    )  # fmt: skip
+    stage = _stages(job, form, theta, summary)
+    settings = {
+        "loss": form.name, "l1": l1, "l2": l2, "batch_size": batch_size, "fit_intercept": fit_intercept,
+        "standardize": standardize, "tol": tol, "max_passes": job.horizon, "seed": seed,
+        "learning_rate": learning_rate if isinstance(learning_rate, (int, float, str)) else learning_rate.reason,
+        "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
+    }  # fmt: skip
+    return conclude_model(stage, job, part, summary, constant, settings, seconds=time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is given, settled and checked."""
+
+    rows: ArrayRows
+    held: ArrayRows | None
+    scaling: Scaling
+    penalty: Penalty
+    tol: float
+    batch_size: int | None
+    horizon: float
+    max_seconds: float
+    seed: int
+    callback: Callable[[Event], Any] | None
+    unit: float
+    optimizer: str | AnyOptimizer
+    learning_rate: float | str | Rate
+    classes: int
+
+
+class Stage(NamedTuple):
+    """One loss trained: the objective, the plan and the run."""
+
+    objective: ModelObjective
+    plan: Plan
+    run: Run
+
+
+def _stages(job: Job, form: Loss, theta: Array, summary: DataSummary) -> Stage:
+    """Train.
+
+    A loss with corners is first trained as a ladder of smooth ones, each starting where the last one ended.
+    """
+    ladder = (
+        form.ladder(job.unit) if job.optimizer == "auto" and job.batch_size is None and job.penalty.smooth else (form,)
+    )
+    passes, stage = 0.0, None
+    for rung in ladder:
+        stage = _run(job, rung, theta, passes)
+        theta, passes = stage.run.best.theta, passes + stage.run.passes
+        if stage.run.ending.reason in ("interrupt", "time", "budget"):
+            break
+    assert stage is not None
+    return stage
+
+
+def _run(job: Job, form: Loss, theta: Array, passes: float) -> Stage:
+    objective = ModelObjective(form, job.penalty, job.scaling)
+    plan = plan_model(objective, job.rows, theta, job.optimizer, job.learning_rate, job.batch_size, job.unit, job.seed)
+    held = job.held
+    run = train(
+        objective, job.rows, plan.optimizer, plan.rate, theta,
+        batch_size=job.batch_size, stops=_stops(job, objective, passes), horizon=job.horizon,
+        precondition=plan.precondition, recoveries=plan.recoveries,
+        check_loss=None if held is None else lambda at: objective.data_loss(at, held),
+        observers=[job.callback] if job.callback is not None else [], seed=job.seed,
+    )  # fmt: skip
+    return Stage(objective, plan, run)
+
+
+def _stops(job: Job, objective: ModelObjective, passes: float) -> list[Stop]:
+    """Converged (proved), good enough (measured), no longer moving, or out of budget: asked in this order."""
+    origin = initial_theta(None, best_constant(objective.loss, job.rows), job.scaling, job.classes)
+    _, g = objective.value_and_grad(origin, job.rows)
+    # Where a proof can be had, a small gradient alone ends the run only at the limit of the arithmetic.
+    small = SMALL_GRADIENT * math.sqrt(job.tol) if origin.size > EIGEN_LIMIT else LEAST_GRADIENT
+    return [
+        Certificate(
+            job.tol, lambda at, g: gap_bound(objective, job.rows, at, g), objective.least_slope, origin.size / 20.0
+        ),
+        GradientNorm(small, objective.least_slope, float(np.linalg.norm(objective.least_slope(origin, g)))),
+        NoImprovement(),
+        Budget(job.horizon - passes, job.max_seconds),
+    ]
+
+
+def _split(data: Intake, check: Any, form: Loss, seed: int) -> tuple[Intake, ArrayRows | None]:
+    """The rows to train on, and the rows held out to check on."""
+    if check is None:
+        return data, None
+    if isinstance(check, tuple):
+        if len(check) not in (2, 3, 4):
+            raise SettingError(
+                f"check: got a tuple of {len(check)}; give (X, y), (X, y, weight) or (X, y, weight, offset)."
+            )
+        X, y, weight, offset = (*check, None, None)[:4]
+        other = take_in(X, y, form, weight, offset, data.names, data.target_name, data.classes)
+        return data, ArrayRows(other.X, other.y, other.weight, other.offset)
+    m = data.X.shape[0]
+    if isinstance(check, bool) or not isinstance(check, (int, float)) or not 0.0 <= check < 1.0:
+        raise SettingError(f"check: got {check!r}; give a share of the rows such as 0.2, or (X, y).")
+    count = round(check * m)
+    if count == 0:
+        return data, None
+    if m - count < 1:
+        raise SettingError(f"check: {check:g} of {m:,} rows leaves none to train on.")
+    order = np.random.default_rng(seed).permutation(m)
+    held, kept = np.sort(order[:count]), np.sort(order[count:])
+    return _rows_of(data, kept), _array_rows(_rows_of(data, held))
+
+
+def _rows_of(data: Intake, chosen: NDArray[np.intp]) -> Intake:
+    def of(values: Any) -> Any:
+        return None if values is None else values[chosen]
+
+    return data._replace(X=data.X[chosen], y=data.y[chosen], weight=of(data.weight), offset=of(data.offset))
+
+
+def _array_rows(data: Intake) -> ArrayRows:
+    return ArrayRows(data.X, data.y, data.weight, data.offset)
+
+
+def _scaling(summary: DataSummary, intercept: bool, standardize: bool) -> Scaling:
+    n = len(summary.names)
+    if not standardize:
+        return Scaling.none(n, intercept)
+    if not intercept:  # nothing can take up a shift, so only the scale: the root mean square
+        size = np.sqrt(summary.sd**2 + summary.mean**2)
+        return Scaling(np.zeros(n), np.where(size > 0.0, size, 1.0), False)
+    return Scaling(summary.mean, np.where(summary.sd > 0.0, summary.sd, 1.0), True)
+
+
+def _unit(form: Loss, summary: DataSummary) -> float:
+    """The natural size of a prediction's change: the spread of y for an identity link, 1 for the others."""
+    spread = summary.target_sd
+    return (
+        spread if form.link == "identity" and form.task == "number" and math.isfinite(spread) and spread > 0.0 else 1.0
+    )
+
+
+def _horizon(max_passes: float | None, batch_size: int | None) -> float:
+    if max_passes is not None:
+        return float(max_passes)
+    return float(FULL_BATCH_PASSES if batch_size is None else MINI_BATCH_PASSES)
+
+
+def _check_settings(tol: Any, max_passes: Any, max_seconds: Any, batch_size: Any, seed: Any) -> None:
+    for name, value, low in (("tol", tol, 0.0), ("max_passes", max_passes, 0.0), ("max_seconds", max_seconds, 0.0)):
+        if value is None and name == "max_passes":
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise SettingTypeError(f"{name}: got {value!r}; it must be a number.")
+        if not value >= low:
+            raise SettingError(f"{name}: got {value!r}; it must be {low:g} or more.")
+    if batch_size is not None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, numbers.Integral):
+            raise SettingTypeError(
+                f"batch_size: got {batch_size!r}; it must be a whole number of rows, or None for full batch."
+            )
+        if batch_size < 1:
+            raise SettingError(f"batch_size: got {batch_size}; it must be 1 or more, or None for full batch.")
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+        raise SettingError(f"seed: got {seed!r}; it must be a whole number, 0 or more.")

@@ -1,0 +1,157 @@
+"""What a run gives back: the trained model, how it went, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.errors import SchemaError, SettingError
+from fallline.history import History
+from fallline.losses._base import Loss
+from fallline.optimizers._base import Optimizer
+from fallline.penalties._base import Penalty
+from fallline.rows.intake import as_features, check_finite
+from fallline.summary import DataSummary
+from fallline.symptoms._base import Finding
+from fallline.verdict import Certainty, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fallline.rows.encoder import Encoder
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: verdict, history, certificate and, from :func:`fallline.fit`, a model that predicts.
+
+    ``coef`` (n,) or (n, K) and ``intercept`` (a number or (K,)) are in the units of the data, whatever happened inside.
+    ``theta`` is both in one array, the intercept last; for :func:`fallline.minimize` it is the point x, of x0's shape.
+    ``gap`` is a proved bound on J(theta) - J*, or None. ``history`` has one row per recorded step.
+
+    >>> import fallline
+    >>> result = fallline.fit([[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0])
+    >>> result.coef.round(6), round(result.intercept, 6)
+    (array([2.]), 1.0)
+    >>> result.predict([[10.0]]).round(6)
+    array([21.])
+    """
+
+    theta: Array
+    coef: Array
+    intercept: Any
+    history: History
+    verdict: Verdict
+    certainty: Certainty
+    sentence: str
+    findings: list[Finding]
+    gap: float | None
+    best_loss: float
+    loss: Loss | None = None
+    penalty: Penalty | None = None
+    optimizer: Optimizer[Any] | None = None
+    rate_reason: str = ""
+    method: str = ""
+    feature_names: tuple[str, ...] = ()
+    target_name: str = "y"
+    classes: tuple[Any, ...] | None = None
+    summary: DataSummary | None = None
+    baseline_loss: float = float("nan")
+    check: dict[str, float] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    encoder: Encoder | None = None
+    stop_reason: str = ""
+    seconds: float = 0.0
+    passes: float = 0.0
+    steps: int = 0
+
+    def decision(self, X: Any, offset: Any = None) -> Array:
+        """z = X @ coef + intercept (+ offset), (m,) or (m, K): predictions on the scale of the link.
+
+        Raises SchemaError when X does not have the columns of the training data, DataError when it is not finite.
+        """
+        if self.loss is None:
+            raise SettingError("This Result comes from minimize(): it is a point (theta), not a model that predicts.")
+        features = as_features(self._encoded(X))
+        if features.shape[1] != len(self.feature_names):
+            raise SchemaError(
+                f"X has {features.shape[1]} columns; the model was trained on {len(self.feature_names)}: "
+                f"{', '.join(self.feature_names[:8])}{', ...' if len(self.feature_names) > 8 else ''}."
+            )
+        check_finite(features, self.feature_names)
+        z = np.asarray(features @ self.coef + self.intercept, dtype=np.float64)
+        if offset is None:
+            return z
+        shift = np.broadcast_to(np.asarray(offset, dtype=np.float64), (features.shape[0],))
+        return z + (shift if z.ndim == 1 else shift[:, None])
+
+    def predict(self, X: Any, offset: Any = None) -> NDArray[Any]:
+        """What the model says for each row of X: the mean (a number, a count, an amount), or a label for classes."""
+        z = self.decision(X, offset)
+        assert self.loss is not None
+        if self.classes is None:
+            return self.loss.mean(z)
+        labels = np.asarray(self.classes)
+        chosen: NDArray[Any] = labels[z.argmax(axis=1) if z.ndim == 2 else (z > 0.0).astype(int)]
+        return chosen
+
+    def predict_probability(self, X: Any, offset: Any = None) -> Array:
+        """The probability of each class, (m, K) in the order of ``classes``; rows sum to one.
+
+        Raises SettingError for losses that have no probabilities (all but logistic and softmax).
+        """
+        if self.loss is None or self.loss.link not in ("logit", "softmax"):
+            name = self.loss.name if self.loss is not None else "a function"
+            raise SettingError(
+                f"predict_probability: the loss {name!r} has no probabilities; use loss='logistic' or 'softmax'."
+            )
+        mu = self.loss.mean(self.decision(X, offset))
+        return mu if mu.ndim == 2 else np.column_stack([1.0 - mu, mu])
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the loss curve (matplotlib, log scale where it spans more than a decade) and return its axes."""
+        from fallline.report.figure import loss_curve
+
+        return loss_curve(self, ax)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model, its history and the data summary (no rows) to `path`: safetensors with JSON, no pickle.
+
+        An existing file is replaced only when the new one is complete. Raises ModelFileError when it cannot be written.
+        """
+        from fallline.modelfile import save_model
+
+        save_model(self, path)
+        return Path(path)
+
+    def _encoded(self, X: Any) -> Any:
+        """A table goes through the encoder that the model was trained with; arrays pass."""
+        if self.encoder is None or not hasattr(X, "columns"):
+            return X
+        return self.encoder.transform(X)[0]
+
+    def __repr__(self) -> str:
+        from fallline.report.text import describe
+
+        return describe(self)
+
+    def _repr_html_(self) -> str:
+        from fallline.report.notebook import repr_html
+
+        return repr_html(self)
+
+
+def load(path: str | Path) -> Result:
+    """Read a model that :meth:`Result.save` wrote; safe for files from strangers: nothing in them is run.
+
+    Raises ModelFileError for a file that is missing, damaged, not a model, or of a newer version.
+    """
+    from fallline.modelfile import load_model
+
+    return Result(**load_model(path))

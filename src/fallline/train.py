@@ -1,0 +1,224 @@
+"""The loop. Start reading here: everything else serves one of its lines.
+
+load data -> initialise theta -> forward: predictions -> loss J(theta) -> backward: gradient
+    -> update theta -> converged?  -- no --> forward
+                                   -- yes -> return the trained model
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fallline.history import History
+from fallline.objective import Objective
+from fallline.optimizers import AnyOptimizer
+from fallline.precondition import HessianPreconditioner
+from fallline.rates._base import Rate, Seen
+from fallline.recorder import Event, Observer, Recorder
+from fallline.rows._base import Array, Rows
+from fallline.stops._base import Ending, Point, Stop
+
+__all__ = ["Best", "Event", "Exact", "Observer", "Run", "train"]
+
+RECORDS_PER_EPOCH = 100  # mini-batch runs record about this many points an epoch
+ROUND_OFF = 1e-14  # relative: sums of losses are not known better
+MOST_REFUSALS = 60  # halvings of the rate: below 2^-60 no step changes theta in double precision
+BLOW_UP = 10.0  # diverged: the loss is above its start by this many times (its size + all that was gained so far)
+
+
+@dataclass
+class Best:
+    """The best parameters seen, by exact loss, with their gradient."""
+
+    theta: Array
+    J: float = math.inf
+    g: Array | None = None
+    step: int = 0
+
+    def offer(self, exact: Exact, step: int) -> None:
+        """Keep the parameters if their loss is the lowest so far.
+
+        Among losses equal to round-off, the smaller slope.
+        """
+        tie = abs(exact.J - self.J) <= ROUND_OFF * abs(self.J) and self.g is not None
+        if np.linalg.norm(exact.g) < np.linalg.norm(self.g) if tie and self.g is not None else exact.J < self.J:
+            self.theta, self.J, self.g, self.step = exact.theta, exact.J, exact.g, step
+
+
+@dataclass
+class Run:
+    """How a run went: where it ended, the best it saw, its record, and why it stopped."""
+
+    theta: Array
+    best: Best
+    history: History
+    ending: Ending
+    recoveries: int
+    steps: int
+    passes: float
+    seconds: float
+
+
+class Look(NamedTuple):
+    """The rows that one step sees. `fresh` marks the start of an epoch; full-batch looks are always fresh."""
+
+    batch: Any
+    passes: float  # over the data, made before this step
+    fresh: bool
+
+
+class Exact(NamedTuple):
+    """Loss and gradient over all rows, at the parameters that would be reported."""
+
+    theta: Array
+    J: float
+    g: Array
+
+
+class Kept(NamedTuple):
+    """The last point that was kept: where a refused step goes back to."""
+
+    theta: Array
+    J: float
+    g: Array
+    state: tuple[Any, ...]
+    slope: float  # <grad, move> of the step taken from here
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a rate that is too large overflows: the record tells it, not NumPy
+def train(
+    objective: Objective,
+    rows: Rows | None,
+    optimizer: AnyOptimizer,
+    rate: Rate,
+    theta: Array,
+    *,
+    batch_size: int | None = None,
+    stops: Sequence[Stop] = (),
+    horizon: float = math.inf,
+    precondition: HessianPreconditioner | None = None,
+    recoveries: int = 0,
+    end_when_diverged: bool = True,
+    check_loss: Callable[[Array], float] | None = None,
+    observers: Sequence[Observer] = (),
+    seed: int = 0,
+) -> Run:
+    """Train from `theta` until a stop rule, an observer or divergence ends it; return the Run.
+
+    `rows` None: the objective is a user's function. `batch_size` None: full batch. `horizon`: the passes that schedules
+    plan for. `recoveries`: how often a diverged run may return to its best parameters and go on with a tenth of the
+    rate.
+    """
+    record, best = Recorder(check_loss, observers), Best(theta)
+    state, pace, kept, metric = optimizer.init(theta), rate.init(), None, None
+    recovered, caution, J_first = 0, 1.0, math.nan
+    stride = 1 if batch_size is None or rows is None else max(1, rows.m // batch_size // RECORDS_PER_EPOCH)
+    ending, step, look = Ending("budget"), 0, Look(rows, 0.0, True)
+
+    for step, look in enumerate(_looks(rows, batch_size, seed)):
+        # forward: predictions; loss J(theta); backward: gradient
+        J, g = objective.value_and_grad(theta, look.batch)
+        exact = _exact(objective, rows, optimizer, theta, state, J, g, batch_size) if look.fresh else None
+        J_first = J if step == 0 else J_first
+
+        # how long a step; and is the point that the last one reached kept?
+        lr, keep, pace = rate.update(pace, Seen(look.passes, horizon, J, *((kept.J, kept.slope) if kept else _NOTHING)))
+        lr *= caution
+        if exact and keep:
+            best.offer(exact, step)
+        if precondition is not None and keep:
+            metric = precondition.init(theta, g) if metric is None else precondition.update(metric, theta, g)
+        decrement = 0.5 * float(np.vdot(g, precondition.apply(metric, g))) if precondition and metric else math.nan
+
+        # record and show
+        told = False
+        if exact or step % stride == 0:
+            told = record(step, look.passes, theta, J, g, exact, lr, keep)
+
+        # converged?
+        if told:
+            ending = Ending("interrupt")
+            break
+        point = Point(*(exact or Exact(theta, J, g)), exact is not None, step, look.passes, record.seconds, decrement)
+        reason = _first(stops, point) if keep else None
+        if reason is not None:
+            ending = reason
+            break
+        if keep and end_when_diverged and _diverged(J, exact, J_first, best.J):
+            if recovered == recoveries:
+                ending = Ending("diverged")
+                break
+            recovered, caution, kept, metric = recovered + 1, caution / 10.0, None, None
+            record.history.amend(accepted=0.0)
+            theta, state = best.theta, optimizer.init(best.theta)
+            continue
+        if not keep and kept is not None:
+            if pace.refused > MOST_REFUSALS:
+                ending = Ending("stalled")
+                break
+            theta, J, g, state = kept.theta, kept.J, kept.g, kept.state
+
+        # update theta: theta <- theta + move, for plain descent  theta - lr * g
+        G = g if objective.smooth else (theta - objective.prox(theta - lr * g, lr)) / lr
+        direction = precondition.apply(metric, G) if precondition and metric else G
+        move, next_state = optimizer.update(direction, state, lr)
+        kept = Kept(theta, J, g, state, float(np.vdot(G, move)))
+        theta, state = theta + move, next_state
+
+    if batch_size is not None and not look.fresh:  # ended within an epoch: see what the last part of it was worth
+        best.offer(_exact(objective, rows, optimizer, theta, state, math.nan, theta, batch_size), step)
+    return Run(theta, best, record.history, ending, recovered, step, look.passes, record.seconds)
+
+
+_NOTHING = (math.nan, math.nan)
+
+
+def _looks(rows: Rows | None, batch_size: int | None, seed: int) -> Iterator[Look]:
+    """What each step sees: all rows at every step, or the mini-batches of one epoch after another."""
+    if rows is None or batch_size is None:
+        for step in itertools.count():
+            yield Look(rows, float(step), True)
+    else:
+        rng = np.random.default_rng(seed)
+        for epoch in itertools.count():
+            for i, batch in enumerate(rows.sweep(batch_size, rng)):
+                yield Look(batch, epoch + i * batch_size / rows.m, i == 0)
+
+
+def _exact(
+    objective: Objective,
+    rows: Any,
+    optimizer: AnyOptimizer,
+    theta: Array,
+    state: Any,
+    J: float,
+    g: Array,
+    batch_size: int | None,
+) -> Exact:
+    """Exact loss and gradient at the answer.
+
+    Known already for full-batch rules that answer with theta, else one pass.
+    """
+    answer = optimizer.answer(theta, state)
+    if batch_size is None and answer is theta:
+        return Exact(theta, J, g)
+    return Exact(answer, *objective.value_and_grad(answer, rows))
+
+
+def _first(stops: Sequence[Stop], point: Point) -> Ending | None:
+    return next((ending for stop in stops if (ending := stop.update(point)) is not None), None)
+
+
+def _diverged(J: float, exact: Exact | None, J_first: float, J_best: float) -> bool:
+    """Not finite; or far above the start, measured by the start's size and all that was gained since."""
+    if not math.isfinite(J):
+        return True
+    if exact is None or not math.isfinite(J_best):
+        return False
+    return exact.J > J_first + BLOW_UP * (abs(J_first) + (J_first - J_best))
