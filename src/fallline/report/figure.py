@@ -1,0 +1,106 @@
+"""The loss curve as a figure (matplotlib, imported only here, only when something is drawn)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fallline.errors import FalllineError
+from fallline.history import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fallline.result import Result
+
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"  # Okabe and Ito's palette
+PALETTE = (BLUE, RED, GREEN, "#CC79A7", ORANGE, "#56B4E9", "#000000")
+DECADE = 10.0  # a log axis from here on
+
+
+def loss_curve(result: Result, ax: Axes | None = None) -> Axes:
+    """Draw J(theta) against the steps: training loss, check loss, the best step, steps that were rolled back."""
+    axes = _axes(ax)
+    history = result.history
+    steps, loss, words = curve_of(history)
+    axes.plot(steps, loss, color=BLUE, lw=1.8, label="training loss", zorder=3)
+    check = np.isfinite(history.check_loss)
+    if check.any():
+        axes.plot(history.step[check], history.check_loss[check], color=ORANGE, lw=1.5, ls="--", label="check loss")
+    back = (history.accepted == 0.0) & np.isfinite(history.loss)
+    if back.any():
+        axes.plot(history.step[back], history.loss[back], "x", color=RED, ms=6, label="rolled back", zorder=4)
+    if len(steps):
+        best = int(np.nanargmin(loss))
+        axes.plot(steps[best], loss[best], "o", color=BLUE, ms=6, mfc="white", mew=1.6, label="best", zorder=5)
+    if np.isfinite(result.baseline_loss):
+        axes.axhline(result.baseline_loss, color=GREY, lw=0.9, ls=":", label="best constant")
+    _finish(axes, words, loss)
+    axes.set_title(f"{result.verdict} ({result.certainty})", loc="left", fontsize=11)
+    if len(axes.get_legend_handles_labels()[1]) > 1:
+        axes.legend(frameon=False, fontsize=9)
+    return axes
+
+
+def compare_curves(results: dict[str, Result], ax: Axes | None = None) -> Axes:
+    """Draw the curves of several runs over one another, by passes over the data."""
+    axes = _axes(ax)
+    styles = ("-", "--", "-.", ":")
+    everything: list[np.ndarray] = []
+    for i, (name, result) in enumerate(results.items()):
+        history = result.history
+        known = np.isfinite(history.full_loss) & (history.accepted == 1.0)
+        axes.plot(
+            history.passes[known], history.full_loss[known], color=PALETTE[i % len(PALETTE)],
+            ls=styles[i // len(PALETTE) % len(styles)], lw=1.7, label=name,
+        )  # fmt: skip
+        everything.append(history.full_loss[known])
+    _finish(axes, "passes over the data", np.concatenate(everything) if everything else np.empty(0))
+    axes.legend(frameon=False, fontsize=9)
+    return axes
+
+
+def save_png(axes: Any, path: str | Path) -> None:
+    """Write the figure that `axes` belongs to; an old file is replaced only when the new one is complete."""
+    path = Path(path)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix or ".png")
+    os.close(handle)
+    try:
+        axes.figure.savefig(beside, dpi=150, bbox_inches="tight")
+        os.replace(beside, path)
+    except OSError as error:
+        raise FalllineError(f"{path}: the figure cannot be written: {error.strerror or error}.") from None
+    finally:
+        Path(beside).unlink(missing_ok=True)
+
+
+def curve_of(history: History) -> tuple[Any, Any, str]:
+    """Steps, losses and the axis' name: the exact loss where it is known at several points, else the mini-batches'."""
+    exact = np.isfinite(history.full_loss) & (history.accepted == 1.0)
+    if exact.sum() > 1 or exact.all():
+        return history.step[exact], history.full_loss[exact], "step"
+    known = np.isfinite(history.loss) & (history.accepted == 1.0)
+    return history.step[known], history.loss[known], "step"
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    from matplotlib.figure import Figure  # not pyplot: no window, no state, works without a screen
+
+    return Figure(figsize=(7.0, 4.2), layout="constrained").add_subplot()
+
+
+def _finish(axes: Axes, words: str, loss: Any) -> None:
+    finite = loss[np.isfinite(loss)]
+    positive = len(finite) > 0 and finite.min() > 0.0
+    if positive and finite.max() / finite.min() > DECADE:
+        axes.set_yscale("log")
+    axes.set_xlabel(words)
+    axes.set_ylabel("loss J(theta)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(True, axis="y", alpha=0.25, lw=0.6)

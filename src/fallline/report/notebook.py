@@ -1,0 +1,78 @@
+"""A Result in a notebook: a small self-contained piece of HTML with its loss curve as SVG and no script."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fallline.report.figure import DECADE, curve_of
+from fallline.report.numbers import number, seconds
+from fallline.report.text import check_line, loss_line
+
+if TYPE_CHECKING:
+    from fallline.result import Result
+
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 420, 170, 62, 26, 10
+MOST_POINTS = 300
+
+
+def repr_html(result: Result) -> str:
+    """Verdict, key numbers, the curve, the findings. Colours follow the page's, in light and dark."""
+    rows = [("loss", loss_line(result))]
+    if result.check:
+        rows.append(("check", check_line(result)))
+    if result.method:
+        rows += [("method", result.method), ("learning rate", result.rate_reason)]
+    rows.append(("work", f"{result.passes:,.0f} passes, {result.steps:,} steps, {seconds(result.seconds)}"))
+    table = "".join(
+        f'<tr><th scope="row" style="text-align:left;font-weight:600;vertical-align:top;padding:2px 12px 2px 0">{escape(k)}</th>'
+        f'<td style="text-align:left;padding:2px 0">{escape(v)}</td></tr>'
+        for k, v in rows
+    )
+    found = "".join(f"<li><b>{escape(f.code)}</b> {escape(f.sentence)}</li>" for f in result.findings)
+    return (
+        '<div style="max-width:46em;line-height:1.4">'
+        f"<p style='margin:0 0 .4em'><b>{escape(str(result.verdict))}</b> ({escape(str(result.certainty))}): "
+        f"{escape(result.sentence)}</p>{curve_svg(result)}<table style='border:0'>{table}</table>"
+        f"{f'<ul style=margin:.4em>{found}</ul>' if found else ''}</div>"
+    )
+
+
+def curve_svg(result: Result) -> str:
+    """The loss curve as inline SVG with a title and a description; an empty string where there is no curve."""
+    steps, loss, words = curve_of(result.history)
+    good = np.isfinite(loss)
+    steps, loss = steps[good], loss[good]
+    if len(steps) < 2:
+        return ""
+    if len(steps) > MOST_POINTS:
+        keep = np.unique(np.linspace(0, len(steps) - 1, MOST_POINTS).round().astype(int))
+        steps, loss = steps[keep], loss[keep]
+    log = bool(loss.min() > 0.0 and loss.max() / loss.min() > DECADE)
+    heights = np.log10(loss) if log else loss
+    low, high = float(heights.min()), float(heights.max())
+    span = high - low or 1.0
+    x = LEFT + (steps - steps[0]) / max(float(steps[-1] - steps[0]), 1e-300) * (WIDTH - LEFT - 10)
+    y = TOP + (high - heights) / span * (HEIGHT - TOP - BOTTOM)
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    scale = "logarithmic" if log else "linear"
+    text = 'font-size="11" fill="currentColor" font-family="sans-serif"'
+    return (
+        (
+            f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" xmlns="http://www.w3.org/2000/svg">'
+            f"<title>Loss curve</title><desc>The loss went from {number(float(loss[0]))} at {words} {steps[0]:,.0f} to "
+            f"{number(float(loss[-1]))} at {words} {steps[-1]:,.0f}; {scale} scale.</desc>"
+            f'<path d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - 10}" fill="none" stroke="currentColor" stroke-opacity=".4"/>'
+            f'<polyline points="{points}" fill="none" stroke="#0072B2" stroke-width="2"/>'
+            f'<text x="{LEFT - 6}" y="{TOP + 8}" text-anchor="end" {text}>{number(float(loss.max()), 3)}</text>'
+            f'<text x="{LEFT - 6}" y="{HEIGHT - BOTTOM}" text-anchor="end" {text}>{number(float(loss.min()), 3)}</text>'
+            f'<text x="{LEFT}" y="{HEIGHT - 8}" {text}>{steps[0]:,.0f}</text>'
+            f'<text x="{WIDTH - 10}" y="{HEIGHT - 8}" text-anchor="end" {text}>{steps[-1]:,.0f} {words}s</text>'
+            f'<text x="{LEFT + 6}" y="{TOP + 8}" {text} fill-opacity=".7">loss J(theta){" (log scale)" if log else ""}</text></svg>'
+        )
+        if math.isfinite(span)
+        else ""
+    )

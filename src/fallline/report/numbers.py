@@ -1,0 +1,50 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+
+def number(x: float, digits: int = 4) -> str:
+    """`digits` significant digits, thousands separated, an exponent only where it must be.
+
+    >>> number(206855.8), number(0.000012345), number(3.0), number(float("nan"))
+    ('206,900', '1.234e-05', '3', '-')
+    """
+    if math.isnan(x):
+        return "-"
+    if not math.isfinite(x):
+        return "infinite" if x > 0 else "-infinite"
+    if x == 0.0:
+        return "0"
+    size = math.floor(math.log10(abs(x)))
+    if size >= 9 or size < -4:
+        return f"{x:.{digits - 1}e}"
+    rounded = round(x, digits - 1 - size)
+    return f"{rounded:,.{max(digits - 1 - size, 0)}f}".rstrip("0").rstrip(".") if size < digits else f"{rounded:,.0f}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with two significant digits.
+
+    >>> percent(0.021), percent(1e-6), percent(0.5), percent(3e-12)
+    ('2.1 %', '0.0001 %', '50 %', '3e-10 %')
+    """
+    value = 100.0 * share
+    if not math.isfinite(value):
+        return "-"
+    if value == 0.0 or abs(value) >= 1e-4:
+        return f"{float(f'{value:.2g}'):.10f}".rstrip("0").rstrip(".") + " %"
+    return f"{value:.1g} %" if abs(value) < 1e-4 else f"{value:.2g} %"
+
+
+def seconds(s: float) -> str:
+    """A duration.
+
+    >>> seconds(0.0312), seconds(12.3), seconds(75), seconds(7260)
+    ('0.03 s', '12.3 s', '1 min 15 s', '2 h 1 min')
+    """
+    if s < 60:
+        return f"{s:.2f} s" if s < 1 else f"{s:.1f} s"
+    minutes, rest = divmod(round(s), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,69 @@
+"""D23: the run was stopped by its budget."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from fallline.report.numbers import percent
+from fallline.symptoms._base import Evidence, Finding, Symptom
+from fallline.symptoms._pasted import remedy
+from fallline.verdict import Certainty, Verdict
+
+FEWEST_POINTS = 8  # of the gradient norm's last half, to fit a line through
+GOAL = 1e-6  # of the gradient at the start
+
+
+class BudgetEnded(Symptom):
+    """The passes, the time or your patience ended before the run did.
+
+    Rule: the verdict is *unfinished*. Measured. Where the gradient has been shrinking at a steady pace the number of passes
+    still needed is estimated from it; the estimate is a lower bound in practice (it is 2 to 7 times too optimistic for
+    logistic loss), so it says "at least".
+
+    What to do: give it more passes, or leave out the optimizer and let fallline choose.
+    """
+
+    name: ClassVar[str] = "D23"
+    summary: ClassVar[str] = "budget ended"
+    rank: ClassVar[int] = 80
+
+    def find(self, evidence: Evidence) -> Finding | None:
+        if evidence.verdict != Verdict.UNFINISHED:
+            return None
+        gap, best = evidence.gap, evidence.best_loss
+        far = f" The loss is within {percent(gap / (best - gap))} of the best possible." if gap and best > gap else ""
+        more = self._more(evidence)
+        needed = f" About {more:,} more passes at least." if more else ""
+        told = {"budget": evidence.budget} | ({"more_passes": more} if more else {})
+        passes = evidence.budget + (more or evidence.budget)
+        name = "max_passes" if evidence.link != "none" else "max_steps"
+        return Finding(
+            self.name, self.summary, Certainty.MEASURED, f"Stopped by the {self._what(evidence)}, not finished.{far}{needed}",
+            remedy(evidence, **{name: str(passes)}), dict(told), int(evidence.history.step[-1]) if len(evidence.history) else 0,
+        )  # fmt: skip
+
+    @staticmethod
+    def _what(evidence: Evidence) -> str:
+        return {"time": "time limit", "interrupt": "user"}.get(
+            evidence.stop_reason, f"limit of {evidence.budget:,} passes"
+        )
+
+    @staticmethod
+    def _more(evidence: Evidence) -> int | None:
+        """Passes until the gradient is ``GOAL`` of its start, from the slope of its logarithm over the last half."""
+        history = evidence.history
+        norms, passes = history.full_gradient_norm, history.passes
+        good = np.isfinite(norms) & (norms > 0.0) & (history.accepted == 1.0)
+        norms, passes = norms[good], passes[good]
+        half = len(norms) // 2
+        if len(norms) - half < FEWEST_POINTS or passes[-1] <= passes[half]:
+            return None
+        slope = float(np.polyfit(passes[half:], np.log(norms[half:]), 1)[0])
+        left = math.log(norms[-1] / (GOAL * norms[0]))
+        if slope >= 0.0 or left <= 0.0:
+            return None
+        more = left / -slope
+        return int(f"{math.ceil(more):.0f}") if more < 1e9 else None
