@@ -1,0 +1,76 @@
+"""How long fallline takes to start, as a ratio to starting Python itself.
+
+    python benchmarks/startup.py [runs]
+
+Prints the median of `runs` (at least 7) interleaved runs of a bare ``python -c pass``, of ``import numpy``, of
+``import fallline`` and of ``fallline --help``, and which heavy libraries each of them loads.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+
+LEAST_RUNS = 7
+HEAVY = (
+    "numpy",
+    "scipy",
+    "polars",
+    "matplotlib",
+    "rich",
+    "click",
+    "safetensors",
+    "sklearn",
+    "pandas",
+    "numba",
+    "torch",
+    "jax",
+)
+HELP = "import sys; sys.argv = ['fallline', '--help']; from fallline.cli import main; main()"
+CASES = {
+    "python -c pass": "pass",
+    "import numpy": "import numpy",
+    "import fallline": "import fallline",
+    "fallline --help": HELP,
+}
+LIST_LOADED = (
+    "import atexit, sys\n"
+    "atexit.register(lambda: print('LOADED', *{m.partition('.')[0] for m in sys.modules}, file=sys.stderr))\n"
+)
+
+
+def seconds(code: str) -> float:
+    """Wall time of one fresh interpreter running `code`."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def heavy_modules(code: str) -> list[str]:
+    """The libraries of HEAVY that `code` loads."""
+    run = subprocess.run([sys.executable, "-c", LIST_LOADED + code], check=True, capture_output=True, text=True)
+    loaded = set(run.stderr.rpartition("LOADED")[2].split())
+    return [name for name in HEAVY if name in loaded]
+
+
+def main() -> None:
+    """Measure and print one line per case."""
+    runs = max(LEAST_RUNS, int(sys.argv[1])) if len(sys.argv) > 1 else LEAST_RUNS
+    for code in CASES.values():  # once unmeasured: the byte code is written and the files are in memory
+        seconds(code)
+    # Interleaved, so that a busy moment of the machine falls on every case alike.
+    times = {case: [] for case in CASES}
+    for _ in range(runs):
+        for case, code in CASES.items():
+            times[case].append(seconds(code))
+    bare = statistics.median(times["python -c pass"])
+    print(f"{'':18s}{'median':>9s}{'ratio':>8s}   loads      ({runs} runs, Python {sys.version.split()[0]})")
+    for case, code in CASES.items():
+        median = statistics.median(times[case])
+        print(f"{case:18s}{median:7.3f} s{median / bare:7.1f}x   {' '.join(heavy_modules(code)) or '-'}")
+
+
+if __name__ == "__main__":
+    main()
