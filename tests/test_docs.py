@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-DOCSTRING = """phi(y, z) = |z - y|_1 of ``y`` and `z`.
+DOCSTRING = """phi(y, z) = |z - y|_1 of ``y`` and :class:`z`, *never* J* or a * b * c.
 
     value = 2 * a_
 
@@ -24,6 +24,14 @@ Symptoms:
 
 They declare
 ``name``       what users type
+
+Parameters
+----------
+l1, l2 : the strengths
+    of the penalty
+
+Examples
+--------
 >>> 1 + 1
 2
 """
@@ -44,18 +52,23 @@ def tables() -> ModuleType:
 
 def test_a_docstring_is_split_into_what_it_is(tables: ModuleType) -> None:
     found = [(block.kind, block.text) for block in tables.blocks(DOCSTRING)]
-    assert found[:5] == [
-        ("text", "phi(y, z) = |z - y|_1 of ``y`` and `z`."),
+    assert found == [
+        ("text", "phi(y, z) = |z - y|_1 of ``y`` and :class:`z`, *never* J* or a * b * c."),
         ("code", "value = 2 * a_"),
         ("text", "Symptoms:"),
         ("item", "the first, which goes on"),
         ("item", "the second"),
+        ("code", "They declare\n``name``       what users type"),
+        ("heading", "Parameters"),
+        ("item", "``l1, l2``: the strengths of the penalty"),
+        ("heading", "Examples"),
+        ("doctest", ">>> 1 + 1\n2"),
     ]
 
 
 def test_a_docstring_means_to_sphinx_what_is_written(tables: ModuleType) -> None:
     lines = tables.restructured(DOCSTRING)
-    assert lines[0] == r"phi(y, z) = \|z - y\|\_1 of ``y`` and ``z``."
+    assert lines[0] == r"phi(y, z) = \|z - y\|\_1 of \ ``y``\  and \ ``z``\ , \ *never*\  J\* or a \* b \* c."
     assert lines[2:5] == [".. code-block:: text", "", "   value = 2 * a_"]
 
 

@@ -18,7 +18,8 @@ import tables
 
 def inline(text: str) -> list[nodes.Node]:
     """A line of text with its code marked."""
-    return [nodes.literal(words, words) if code else nodes.Text(words) for code, words in tables.pieces(text)]
+    marks = {"code": nodes.literal, "emphasis": nodes.emphasis}
+    return [marks[kind](words, words) if kind in marks else nodes.Text(words) for kind, words in tables.pieces(text)]
 
 
 def paragraph(text: str) -> nodes.paragraph:
@@ -30,7 +31,9 @@ def body(docstring: str) -> list[nodes.Node]:
     """A docstring as document nodes."""
     made: list[nodes.Node] = []
     for block in tables.blocks(docstring):
-        if block.kind == "text":
+        if block.kind == "heading":
+            made.append(nodes.rubric(block.text, block.text))
+        elif block.kind == "text":
             made.append(paragraph(block.text))
         elif block.kind == "item":
             if not (made and isinstance(made[-1], nodes.bullet_list)):

@@ -68,7 +68,7 @@ def _declared(member: type[Any], attribute: str) -> Any:
 class Block:
     """One paragraph, list item or block of code of a docstring."""
 
-    kind: Literal["text", "item", "code", "doctest"]
+    kind: Literal["text", "heading", "item", "code", "doctest"]
     text: str
 
 
@@ -77,13 +77,31 @@ def blocks(docstring: str) -> list[Block]:
     found: list[Block] = []
     for part in re.split(r"\n\s*\n", inspect.cleandoc(docstring)):
         lines = part.rstrip().split("\n")
+        if len(lines) > 1 and re.fullmatch(r"-{3,}", lines[1]):
+            found.append(Block("heading", lines[0]))
+            lines = lines[2:]
+            if " : " in lines[0]:
+                found.extend(_described(lines))
+                continue
         if lines[0].lstrip().startswith(">>>"):
-            found.append(Block("doctest", inspect.cleandoc(part)))
+            found.append(Block("doctest", "\n".join(lines)))
         elif all(line.startswith(" ") for line in lines) or any(re.search(r"\S {3,}\S", line) for line in lines):
             found.append(Block("code", _dedent(lines)))
         else:
             found.extend(_paragraphs(lines))
     return _joined_code(found)
+
+
+def _described(lines: list[str]) -> list[Block]:
+    """``name : what it is``, one item each, with the indented lines that go on about it."""
+    items: list[str] = []
+    for line in lines:
+        if line.startswith(" ") and items:
+            items[-1] += f" {line.strip()}"
+        else:
+            name, _, what = line.partition(" : ")
+            items.append(f"``{name.strip()}``: {what.strip()}")
+    return [Block("item", item) for item in items]
 
 
 def _paragraphs(lines: list[str]) -> list[Block]:
@@ -124,10 +142,18 @@ def _joined_code(found: list[Block]) -> list[Block]:
     return joined
 
 
-def pieces(text: str) -> list[tuple[bool, str]]:
-    """Split a paragraph into plain words and code: ``True`` for what stands between backticks."""
-    parts = re.split(r"``(.+?)``|`([^`]+)`", text)
-    return [(i % 3 > 0, part) for i, part in enumerate(parts) if part]
+def pieces(text: str) -> list[tuple[Literal["plain", "code", "emphasis"], str]]:
+    """Split a paragraph into plain words, code (between backticks, a role before them left out) and emphasis."""
+    found: list[tuple[Literal["plain", "code", "emphasis"], str]] = []
+    marked = re.compile(r"(?::\w+:)?(?:``(.+?)``|`~?([^`]+)`)|(?<![\w|)])\*(\w[^*|]*?)\*(?!\w)")
+    end = 0
+    for match in marked.finditer(text):
+        found.append(("plain", text[end : match.start()]))
+        emphasis = match.group(3)
+        found.append(("emphasis", emphasis) if emphasis else ("code", match.group(1) or match.group(2)))
+        end = match.end()
+    found.append(("plain", text[end:]))
+    return [(kind, words) for kind, words in found if words]
 
 
 def restructured(docstring: str) -> list[str]:
@@ -138,7 +164,13 @@ def restructured(docstring: str) -> list[str]:
             lines += [".. code-block:: " + ("pycon" if block.kind == "doctest" else "text"), ""]
             lines += [f"   {line}".rstrip() for line in block.text.split("\n")]
         else:
-            words = "".join(f"``{w}``" if code else re.sub(r"([\\*|_`])", r"\\\1", w) for code, w in pieces(block.text))
-            lines.append(f"- {words}" if block.kind == "item" else words)
+            words = "".join(_marked_up(kind, words) for kind, words in pieces(block.text))
+            lines.append({"item": f"- {words}", "heading": f".. rubric:: {words}"}.get(block.kind, words))
         lines.append("")
     return lines
+
+
+def _marked_up(kind: str, words: str) -> str:
+    """One piece in reStructuredText. The escaped blank ends a mark inside a word and prints nothing."""
+    plain = re.sub(r"([\\*|_`])", r"\\\1", words)
+    return {"code": rf"\ ``{words}``\ ", "emphasis": rf"\ *{plain}*\ "}.get(kind, plain)

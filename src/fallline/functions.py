@@ -93,10 +93,10 @@ def check_gradient(
 
         (f(x + h d) - f(x - h d)) / 2h  =  <grad f(x), d>,    h = eps^(1/3),  |d_i| = max(1, |x_i|)
 
-    for a few random d, and for up to ten single components. Where they differ by more than 1e-4 of the slope, longer and
-    shorter steps are tried, down to 1e-13, so that kinks near x0 and functions that bend quickly are judged where
-    they are straight; at a kink, any slope between those of its two sides is right. Where f's rounding hides its slope,
-    the benefit of the doubt is given. The error names the worst component and both its slopes.
+    for a few random d, and for up to ten single components. Where they differ by more than 1e-4 of the slope, longer
+    and shorter steps are tried, down to 1e-13, so that functions that bend quickly, or have a kink near x0, are judged
+    where they are straight; at a kink, any slope between those of its two sides is right. Where rounding hides the
+    slope, the benefit of the doubt is given. The error names the worst component and both its slopes.
 
     >>> check_gradient(lambda x: float(x[0] ** 2 - x[1] ** 2), lambda x: 2 * x, [1.0, 3.0])
     Traceback (most recent call last):
@@ -117,18 +117,19 @@ def check_gradient(
 
 
 class _Slopes(NamedTuple):
-    """What one step length says: (f(x + h d) - f(x - h d)) / 2h, the two one-sided quotients, <g, d>, and rounding."""
+    """What one step length says of f along d, and what the gradient claims."""
 
     h: float
-    central: float
-    ahead: float
-    behind: float
-    claimed: float
-    noise: float
+    central: float  # (f(x + h d) - f(x - h d)) / 2h
+    ahead: float  # (f(x + h d) - f(x)) / h
+    behind: float  # (f(x) - f(x - h d)) / h
+    claimed: float  # <g, d>
+    typical: float  # sqrt(sum_i (g_i d_i)^2): the size of <g, d> for random signs of d, when no luck cancels its terms
+    noise: float  # what rounding may add to `central`
 
     @property
     def size(self) -> float:
-        return max(abs(self.central), abs(self.claimed))
+        return max(abs(self.central), abs(self.claimed), self.typical)
 
     @property
     def agrees(self) -> bool:
@@ -154,15 +155,18 @@ class _Line(NamedTuple):
                 return None
             seen.append(slopes)
         seen.sort(key=lambda s: s.h)
+        if len(seen) < 2:
+            return None
         # A quotient's own error: its rounding, and how far it is from the one for the next longer step.
-        doubts = [s.noise + abs(s.central - longer.central) for s, longer in zip(seen, seen[1:], strict=False)]
-        shares = [doubt / s.size if s.size > 0.0 else np.inf for s, doubt in zip(seen, doubts, strict=False)]
-        if not shares or min(shares) > TELLS:
+        nexts = [*seen[1:], seen[-2]]
+        doubts = [s.noise + abs(s.central - other.central) for s, other in zip(seen, nexts, strict=True)]
+        shares = [doubt / s.size if s.size > 0.0 else np.inf for s, doubt in zip(seen, doubts, strict=True)]
+        if min(shares) > TELLS:
             return None
         best = int(np.argmin(shares))
         slopes, margin = seen[best], AGREE * seen[best].size + doubts[best]
         low, high = slopes.central - margin, slopes.central + margin
-        if _kinked(slopes, seen[best + 1]):
+        if _kinked(*(seen[best : best + 2] if best + 1 < len(seen) else seen[-2:])):
             low, high = min(low, slopes.ahead, slopes.behind), max(high, slopes.ahead, slopes.behind)
         return None if low <= slopes.claimed <= high else slopes
 
@@ -175,9 +179,14 @@ class _Line(NamedTuple):
             return None
         single = all(float(np.float32(v)) == v for v in (self.f0, f_up, f_down))  # f computes in float32
         eps = float(np.finfo(np.float32 if single else np.float64).eps)
+        ahead, behind = (f_up - self.f0) / h, (self.f0 - f_down) / h
+        moved = d != 0.0
+        # f is rounded, and so is what it makes of x: as if x were, which moves f by eps |x| times its slope there.
+        shaken = float(np.max(np.abs(self.x[moved] / d[moved]))) * max(abs(ahead), abs(behind))
         return _Slopes(
-            h, (f_up - f_down) / (2.0 * h), (f_up - self.f0) / h, (self.f0 - f_down) / h, float(np.sum(self.g * step)),
-            ROUND_OFF * eps * (abs(f_up) + abs(f_down)) / (2.0 * h),
+            h, (f_up - f_down) / (2.0 * h), ahead, behind, float(np.sum(self.g * step)),
+            float(np.linalg.norm(self.g * step)),
+            ROUND_OFF * eps * ((abs(f_up) + abs(f_down)) / 2.0 + shaken) / h,
         )  # fmt: skip
 
     def at(self, x: Array) -> float:
@@ -189,10 +198,10 @@ class _Line(NamedTuple):
             return float("nan")
 
 
-def _kinked(slopes: _Slopes, longer: _Slopes) -> bool:
-    """Whether f has a corner at x: its two sides' slopes stay apart as the step gets shorter."""
-    gap, before = abs(slopes.ahead - slopes.behind), abs(longer.ahead - longer.behind)
-    return gap > 0.5 * before and gap > 4.0 * slopes.noise
+def _kinked(shorter: _Slopes, longer: _Slopes) -> bool:
+    """Whether f has a corner at x: the slopes of its two sides stay apart as the step gets shorter."""
+    gap, before = abs(shorter.ahead - shorter.behind), abs(longer.ahead - longer.behind)
+    return gap > 0.5 * before and gap > 4.0 * shorter.noise
 
 
 def _disagreement(line: _Line, d: Array, spans: Array) -> str:
@@ -200,8 +209,8 @@ def _disagreement(line: _Line, d: Array, spans: Array) -> str:
     again = line.at(line.x.copy())
     if again != line.f0:
         return (
-            f"f(x0) is {line.f0:g} the first time and {again:g} the second, so no gradient can agree with it: f must give the "
-            "same value for the same x. Fix its random numbers (a seed, one set of samples)."
+            f"f(x0) is {line.f0:g} the first time and {again:g} the second, so no gradient can agree with it: f must "
+            "give the same value for the same x. Fix its random numbers (a seed, one set of samples)."
         )
     worst, slopes = _worst(line, d, spans)
     if slopes is None:
@@ -214,12 +223,13 @@ def _disagreement(line: _Line, d: Array, spans: Array) -> str:
     given, measured = slopes.claimed / spans.flat[worst], slopes.central / spans.flat[worst]
     return (
         f"Your gradient disagrees with finite differences in {_component(line.x, worst)} "
-        f"({given:.6g} vs {measured:.6g}{_guess(given, measured)}). The first is grad(x0), the second what f does around x0."
+        f"({given:.6g} vs {measured:.6g}{_guess(given, measured)}). "
+        "The first is grad(x0), the second what f does around x0."
     )
 
 
 def _worst(line: _Line, d: Array, spans: Array) -> tuple[int, _Slopes | None]:
-    """The component whose slopes are furthest apart: among all, or where there are many, among those that halving finds."""
+    """The component whose slopes are furthest apart: of all, or where there are many, of those that halving leaves."""
     left = np.flatnonzero(d)
     while left.size > MOST_TOLD:
         halves = np.array_split(left, 2)
@@ -245,7 +255,8 @@ def _guess(given: float, measured: float) -> str:
         return ": sign?"
     whole = max(abs(factor), 1.0 / abs(factor))
     if 1.5 < whole < 1e6 and abs(whole - round(whole)) < 1e-3 * whole:
-        return f": a factor of {'1/' if abs(factor) < 1.0 else ''}{round(whole)}{'' if factor > 0.0 else ', and the sign'}?"
+        words = f"{'1/' if abs(factor) < 1.0 else ''}{round(whole)}{'' if factor > 0.0 else ', and the sign'}"
+        return f": a factor of {words}?"
     return ""
 
 
@@ -271,7 +282,7 @@ def one_number(value: Any) -> float:
     """What f returned, as a float. Raises SettingError unless it is one real number."""
     if type(value) is float:
         return value
-    array = np.asarray(value.detach() if hasattr(value, "detach") else value)
+    array = _as_array(value)
     if array.dtype.kind not in "fiub" or array.size != 1:
         what = f"an array of shape {array.shape}" if array.ndim else f"{value!r:.80}"
         hint = " Is a `return` missing?" if value is None else " Sum it, or take its mean." if array.ndim else ""
@@ -279,12 +290,17 @@ def one_number(value: Any) -> float:
     return float(array.reshape(()))
 
 
+def _as_array(value: Any) -> NDArray[Any]:
+    """What a user's function returned, as an array; PyTorch's must be cut from its graph first."""
+    return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
+
+
 def _given(f: Callable[[Any], Any], grad: Callable[[Any], Any]) -> ValueAndGrad:
     """Both at once, from two functions; each gets a copy of x of its own, and what grad returns is copied."""
 
     def both(x: Array) -> tuple[float, Array]:
         J, g = one_number(f(np.array(x))), grad(np.array(x))
-        array = np.asarray(g.detach() if hasattr(g, "detach") else g)
+        array = _as_array(g)
         if array.dtype.kind not in "fiub":
             raise SettingError(f"grad must return an array of real numbers of x's shape; it returned {g!r:.80}.")
         shape = np.shape(x)
@@ -301,7 +317,7 @@ def _check_start(f0: float, g: Array) -> None:
         raise DataError(f"f(x0) is {f0:g}; start where f is finite.")
     if not np.isfinite(g).all():
         worst = int(np.argmin(np.isfinite(g)))
-        raise DataError(f"The gradient at x0 must be finite; {_component(g, worst)} is {g.flat[worst]:g}. Start elsewhere.")
+        raise DataError(f"The gradient at x0 must be finite; {_component(g, worst)} is {g.flat[worst]:g}.")
 
 
 def _recognised(f: Callable[[Any], Any], x: Array) -> tuple[ValueAndGrad, str]:
@@ -317,8 +333,9 @@ def _recognised(f: Callable[[Any], Any], x: Array) -> tuple[ValueAndGrad, str]:
         except Exception as error:  # f is a stranger and may raise anything on an array that it does not know
             tried += f" (With {name} it does not work: {str(error).strip().partition(chr(10))[0]:.120})"
     raise SettingError(
-        "grad: minimize needs the gradient of f. Pass grad=, a function of x that returns an array of x's shape; or write f "
-        "with jax.numpy or torch, and it is found by itself (pip install 'fallline[jax]' or 'fallline[torch]')." + tried
+        "grad: minimize needs the gradient of f. Pass grad=, a function of x that returns an array of x's shape; or "
+        "write f with jax.numpy or torch, and it is found by itself (pip install 'fallline[jax]' or 'fallline[torch]')."
+        + tried
     )
 
 
@@ -363,11 +380,12 @@ def _by_torch(f: Callable[[Any], Any], x: Array) -> tuple[ValueAndGrad, str]:
         if not isinstance(value, torch.Tensor):
             raise SettingError(f"grad='torch': f must return a PyTorch scalar; on a tensor it returns {value!r:.80}.")
         if value.numel() != 1:
-            raise SettingError(f"f must return one real number; f(x0) is an array of shape {tuple(value.shape)}. Sum it.")
+            shape = tuple(value.shape)
+            raise SettingError(f"f must return one real number; f(x0) is an array of shape {shape}. Sum it.")
         if not value.requires_grad:
             raise SettingError("grad='torch': what f returns is cut off from x (detach, item, numpy, no_grad?).")
         (g,) = torch.autograd.grad(value.reshape(()), theta, allow_unused=True)
-        return float(value.detach()), np.zeros_like(point) if g is None else np.array(g, dtype=np.float64)
+        return float(value.detach()), np.zeros_like(point) if g is None else g.numpy()
 
     both(x)
     return both, "by PyTorch"
