@@ -3,7 +3,7 @@
     python benchmarks/startup.py [runs]
 
 Prints the median of `runs` (at least 7) interleaved runs of a bare ``python -c pass``, of ``import numpy``, of
-``import fallline`` and of ``fallline --help``, and which heavy libraries each of them loads.
+``import fallline``, of the first look at ``fallline.fit`` and of ``fallline --help``, and which heavy libraries each of them loads.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ CASES = {
     "python -c pass": "pass",
     "import numpy": "import numpy",
     "import fallline": "import fallline",
+    "fallline.fit": "import fallline; fallline.fit",  # names are loaded when they are first used
     "fallline --help": HELP,
 }
 LIST_LOADED = (

@@ -93,7 +93,8 @@ def _rate_for(
 ) -> Plan:
     """The automatic rate of a rule."""
     bounded = objective.loss.curvature_bound is not None
-    if rule.adaptive or not objective.loss.smooth or (batch_size is not None and not bounded):
+    backtracks = rule.name == "descent" and batch_size is None  # the one rule that needs no bound of the curvature
+    if rule.adaptive or not objective.loss.smooth or not (bounded or backtracks):
         return _probed(rule, objective, rows, theta, batch_size, unit, seed)
     curvature = largest_curvature(objective, rows, theta, seed)
     L = max(curvature.L, 1e-300)
@@ -102,11 +103,10 @@ def _rate_for(
         lr = 1.0 / (2.0 * LB)
         rate: Rate = Cosine(lr, why=f"1/(2 L_B), L_B = {LB:.4g}: the curvature of a mini-batch of {batch_size:,}")
         return Plan(rule, rate, f"{rule.name}, mini-batches of {batch_size:,} rows", None, RECOVERIES, curvature)
-    if not bounded and rule.name == "descent":
-        rate = Backtracking(1.0 / L)
+    if bounded:
+        rate = Constant(1.0 / L, why=f"1/L, L = {L:.4g} from {curvature.products} products")
     else:
-        where = "" if bounded else " at the start (it has no bound for this loss)"
-        rate = Constant(1.0 / L, why=f"1/L, L = {L:.4g}{where} from {curvature.products} products")
+        rate = Backtracking(1.0 / L)
     return Plan(rule, rate, f"{rule.name}, full batch", None, RECOVERIES, curvature)
 
 

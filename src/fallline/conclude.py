@@ -14,7 +14,7 @@ from fallline.curvature import largest_curvature
 from fallline.inverse import EIGEN_LIMIT
 from fallline.objective import FunctionObjective, ModelObjective, Objective
 from fallline.quality import check_quality
-from fallline.report.numbers import percent
+from fallline.report.numbers import above_best, percent
 from fallline.result import Result
 from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
@@ -68,7 +68,8 @@ def conclude_model(
         summary=summary,
         baseline_loss=baseline,
         check=None if job.held is None else check_quality(objective, job.held, theta, constant),
-        settings=settings, stop_reason=run.ending.reason, seconds=seconds, passes=run.passes, steps=run.steps,
+        settings=settings, encoder=job.source.encoder, stop_reason=run.ending.reason, seconds=seconds,
+        passes=run.passes, steps=run.steps,
     )  # fmt: skip
 
 
@@ -126,11 +127,10 @@ def _rule(run: Run, J: float, gap: float | None, tol: float, *, plain: bool, sep
         )
     first = abs(float(run.history.full_loss[0])) if len(run.history) else math.inf
     if gap is not None and (gap <= tol * max(J - gap, 0.0) * 1.000001 or gap <= Certificate.EXACT * first):
-        share = gap / (J - gap) if J - gap > 0.0 else 0.0
-        words = f"by more than {percent(max(share, 1e-16))}" if share else "within double precision"
+        words = f"by more than {above_best(gap, J)}" if J > gap else "that double precision can show"
         return Ruling(Verdict.CONVERGED, Certainty.PROVED, f"no weights can lower the training loss {words}.")
     bound = (
-        f"; the loss is provably within {percent(gap / (J - gap))} of the best possible"
+        f"; the loss is provably within {above_best(gap, J)} of the best possible"
         if gap is not None and J > gap
         else ""
     )
@@ -216,7 +216,7 @@ def _evidence(
         full_batch=job.batch_size is None, learning_rate=named, largest_curvature=L,
         standardized=bool(np.any(job.scaling.scale != 1.0)), link=objective.loss.link, verdict=verdict,
         stop_reason=run.ending.reason, budget=int(min(job.horizon, 2**53)), tol=job.tol, gap=gap, best_loss=J,
-        rollbacks=run.recoveries, target=summary.target_name, extra={"separated": separated},
+        rollbacks=run.recoveries, source=job.source.source, target=summary.target_name, extra={"separated": separated},
     )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ from fallline.stops.budget import Budget
 from fallline.stops.certificate import Certificate
 from fallline.stops.gradient_norm import GradientNorm
 from fallline.stops.no_improvement import NoImprovement
-from fallline.summary import DataSummary, summarise
+from fallline.summary import DataSummary, Provenance, summarise
 from fallline.train import Run, train
 
 FULL_BATCH_PASSES = 1000
@@ -72,6 +72,7 @@ def fit(
     callback: Callable[[Event], Any] | None = None,
     feature_names: Any = None,
     target_name: str | None = None,
+    provenance: Provenance | None = None,
     seed: int = 0,
 ) -> Result:
     """Train a linear model by gradient descent and return a :class:`Result`.
@@ -86,28 +87,45 @@ def fit(
 
     Parameters
     ----------
-    X : array (m, n), CSR matrix, or data frame of numbers. float32 and float64 are used as they are, without a copy.
-    y : (m,) targets: numbers, or labels for ``logistic`` (two of any kind), ``squared hinge`` and ``softmax``.
-    loss : ``"squared"``, ``"logistic"``, ``"softmax"``, ``"huber"``, ``"quantile"``, ``"poisson"``, ``"gamma"``,
+    X
+        array (m, n), CSR matrix, or data frame of numbers. float32 and float64 are used as they are, without a copy.
+    y
+        (m,) targets: numbers, or labels for ``logistic`` (two of any kind), ``squared hinge`` and ``softmax``.
+    loss
+        ``"squared"``, ``"logistic"``, ``"softmax"``, ``"huber"``, ``"quantile"``, ``"poisson"``, ``"gamma"``,
         ``"squared hinge"``, or a Loss such as ``fallline.Huber(delta=2.0)``.
-    penalty, l1, l2, bounds : R(w) = l1 ||w||_1 + l2/2 ||w||_2^2, and lower and upper bounds of the coefficients
-    (numbers,
-        arrays or None); `penalty` takes an object instead. l1 and l2 act on the standardised columns (as in glmnet),
-        so the units of a column do not matter; bounds are in the units of the data. The intercept is never penalised.
-    optimizer : ``"auto"``, a name (``"adam"``), or an update rule (``fallline.Momentum(beta=0.8)``).
-    learning_rate : ``"auto"``, a number, a schedule's name and rate (``"cosine:0.1"``), or a Rate.
-    batch_size : None for full batch, 1 for stochastic, k for mini-batches, reshuffled at every epoch.
-    fit_intercept, standardize : an intercept that starts at the best constant; columns standardised inside the model
-        (coefficients are reported in the original units either way).
-    sample_weight : (m,) weights, zero or more; a weight of 2 is a row given twice.
-    offset : (m,) added to the predictions on the link scale: log(exposure) for rates of counts.
-    check : a share of the rows (0.2) drawn by `seed` and held out, or ``(X, y)``, ``(X, y, weight, offset)`` to check
-    on. start : where to start instead of zeros: an array like ``Result.theta``, or an earlier Result. tol : relative
-    gap, J - J* <= tol J*, at which the run ends as converged. max_passes, max_seconds : the budget; passes over the
-    data, by default 1000 for full batch and 50 for mini-batches. callback : called with an Event at each recorded
-    step; returning True stops the run and keeps the best so far. feature_names, target_name : names for the report;
-    data frames bring their own. seed : of the only randomness: mini-batch order, check rows, trial runs, power
-    iteration.
+    penalty, l1, l2, bounds
+        R(w) = l1 ||w||_1 + l2/2 ||w||_2^2, and (lower, upper) bounds of the coefficients (numbers, arrays or None);
+        `penalty` takes an object instead. l1 and l2 act on the standardised columns (as in glmnet), so the units of a
+        column do not matter; bounds are in the units of the data. The intercept is never penalised.
+    optimizer
+        ``"auto"``, a name (``"adam"``), or an update rule (``fallline.Momentum(beta=0.8)``).
+    learning_rate
+        ``"auto"``, a number, a schedule's name and rate (``"cosine:0.1"``), or a Rate.
+    batch_size
+        None for full batch, 1 for stochastic, k for mini-batches, reshuffled at every epoch.
+    fit_intercept, standardize
+        an intercept that starts at the best constant; columns standardised inside the model (coefficients are reported
+        in the original units either way).
+    sample_weight, offset
+        (m,) weights, zero or more: a weight of 2 is a row given twice. (m,) numbers added to the predictions on the link
+        scale: log(exposure) for rates of counts.
+    check
+        a share of the rows (0.2) drawn by `seed` and held out, or ``(X, y)``, ``(X, y, weight, offset)`` to check on.
+    start
+        where to start instead of zeros: an array like ``Result.theta``, or an earlier Result.
+    tol
+        relative gap, J - J* <= tol J*, at which the run ends as converged.
+    max_passes, max_seconds
+        the budget; passes over the data, by default 1000 for full batch and 50 for mini-batches.
+    callback
+        called with an Event at each recorded step; returning True stops the run and keeps the best so far.
+    feature_names, target_name
+        names for the report; data frames bring their own.
+    provenance
+        the file and the encoder behind X, where there are any: the command line passes it.
+    seed
+        of the only randomness: mini-batch order, check rows, trial runs, power iteration.
 
     Raises
     ------
@@ -126,8 +144,8 @@ def fit(
     _check_settings(tol, max_passes, max_seconds, batch_size, seed)
     data = take_in(X, y, form, sample_weight, offset, feature_names, target_name)
     part, held = _split(data, check, form, seed)
-    rows = ArrayRows(part.X, part.y, part.weight, part.offset)
-    summary = summarise(rows, part.names, part.target_name, ordered=form.task != "classes")
+    rows, source = ArrayRows(part.X, part.y, part.weight, part.offset), provenance or Provenance()
+    summary = summarise(rows, part.names, part.target_name, ordered=form.task != "classes", missing=source.missing)
     classes = len(part.classes) if part.classes is not None and form.task == "classes" else 1
     scaling = _scaling(summary, fit_intercept, standardize)
     rule = as_penalty(penalty, l1, l2, bounds).scaled(scaling.scale)
@@ -135,7 +153,7 @@ def fit(
     theta = initial_theta(start, constant, scaling, classes)
     job = Job(
         rows, held, scaling, rule, tol, batch_size, _horizon(max_passes, batch_size), max_seconds, seed, callback,
-        _unit(form, summary), optimizer, learning_rate, classes,
+        _unit(form, summary), optimizer, learning_rate, classes, source,
     )  # fmt: skip
     stage = _stages(job, form, theta, summary)
     settings = {
@@ -165,6 +183,7 @@ class Job:
     optimizer: str | AnyOptimizer
     learning_rate: float | str | Rate
     classes: int
+    source: Provenance
 
 
 class Stage(NamedTuple):

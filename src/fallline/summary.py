@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fallline.rows._base import Batch, Rows
 
+if TYPE_CHECKING:
+    from fallline.rows.encoder import Encoder
+
 ROUND_OFF = 1e-13  # a spread below this share of the mean is rounding, not variation
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where arrays came from, when that was a table.
+
+    For findings that name commands and columns, and for predicting.
+    """
+
+    source: str = ""  # the file's name
+    missing: dict[str, int] = field(default_factory=dict)  # holes by column, before they were filled
+    encoder: Encoder | None = None  # how the table became columns of X
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,9 @@ class Optimizer(abc.ABC, Generic[State]):
     ``convention``   whose formula it is where libraries differ: ``"torch.optim.Adam"``
     ``default_lr``   the rate that the convention starts from, or None where it has none
     ``adaptive``     whether the rule divides by its own measure of the gradient, so that a step has the size of lr
-    whatever
-                     the gradient's (Adam and its kin); then no safe rate follows from the curvature
+                     (Adam and its kin); then no safe rate follows from the curvature
     ``tracks_theta`` whether the state keeps a copy of theta (decoupled weight decay, averaging); such a rule must see
-    every
-                     change of theta, so it is refused together with a constraint
+                     every change of theta, so it is refused together with a constraint
     """
 
     name: ClassVar[str]

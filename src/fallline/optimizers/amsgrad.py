@@ -22,7 +22,7 @@ class AMSGradState(NamedTuple):
 
 @dataclass(frozen=True)
 class AMSGrad(Optimizer[AMSGradState]):
-    """As Adam, with the largest v so far in place of v:  V <- max(V, v);  divide by sqrt(V / (1-b2^t)) + eps.
+    """V <- max(V, v);  theta <- theta - lr (m / (1-b1^t)) / (sqrt(V / (1-b2^t)) + eps),  m and v as in Adam.
 
     Reddi, Kale and Kumar (2018): with it Adam's proof of convergence holds. Convention: torch.optim.Adam(amsgrad=True),
     whose maximum is of the uncorrected v (its documentation shows the corrected one); optax takes the maximum of the

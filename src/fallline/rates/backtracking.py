@@ -49,7 +49,7 @@ class Backtracking(Rate):
 
     @property
     def reason(self) -> str:
-        return f"found by backtracking from {self.lr:.4g}: halved until the loss falls"
+        return f"{self.lr:.4g}, halved whenever the loss does not fall as it should (backtracking)"
 
     @property
     def judges(self) -> bool:

@@ -71,7 +71,8 @@ def curve_svg(result: Result) -> str:
             f'<text x="{LEFT - 6}" y="{HEIGHT - BOTTOM}" text-anchor="end" {text}>{number(float(loss.min()), 3)}</text>'
             f'<text x="{LEFT}" y="{HEIGHT - 8}" {text}>{steps[0]:,.0f}</text>'
             f'<text x="{WIDTH - 10}" y="{HEIGHT - 8}" text-anchor="end" {text}>{steps[-1]:,.0f} {words}s</text>'
-            f'<text x="{LEFT + 6}" y="{TOP + 8}" {text} fill-opacity=".7">loss J(theta){" (log scale)" if log else ""}</text></svg>'
+            f'<text x="{LEFT + 6}" y="{TOP + 8}" {text} fill-opacity=".7">'
+            f"loss J(theta){' (log scale)' if log else ''}</text></svg>"
         )
         if math.isfinite(span)
         else ""

@@ -38,6 +38,17 @@ def percent(share: float) -> str:
     return f"{value:.1g} %" if abs(value) < 1e-4 else f"{value:.2g} %"
 
 
+def above_best(gap: float, J: float) -> str:
+    """The bound J - J* <= gap as a share of the lowest possible J*, in words; no finer than double precision.
+
+    >>> above_best(1.0, 101.0), above_best(0.0, 5.0), above_best(2.0, 1.0)
+    ('1 %', '1e-14 %', 'more than it is worth')
+    """
+    if gap >= J:
+        return "more than it is worth" if gap > 0.0 else "1e-14 %"
+    return percent(max(gap / (J - gap), 1e-16))
+
+
 def seconds(s: float) -> str:
     """A duration.
 

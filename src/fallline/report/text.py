@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fallline.report.numbers import number, percent, seconds
+from fallline.report.numbers import above_best, number, percent, seconds
 
 if TYPE_CHECKING:
     from fallline.result import Result
@@ -38,7 +38,7 @@ def loss_line(result: Result) -> str:
     if np.isfinite(result.baseline_loss):
         told += f" (the best constant: {number(result.baseline_loss, 6)})"
     if result.gap is not None and result.best_loss > result.gap:
-        told += f"; at most {percent(result.gap / (result.best_loss - result.gap))} above the best possible"
+        told += f"; at most {above_best(result.gap, result.best_loss)} above the best possible"
     return told
 
 

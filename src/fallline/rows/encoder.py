@@ -1,284 +1,334 @@
-"""From a table to the columns of X: the rules are learned once, kept with the model, and used again to predict."""
+"""From a table to X: what training learned of every column, used in the same way on every later table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+import dataclasses
+import datetime
+import json
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fallline.errors import DataError, SchemaError, SettingError
+from fallline.errors import DataError, ModelFileError, SchemaError, SettingError
 from fallline.family import suggest
+from fallline.rows.assemble import csr, dense
+from fallline.rows.columns import PLURALS, Column, Levels, Moment, Notes, Number, Unseen
+from fallline.rows.learning import MOST_LEVELS, Rule, learn_column, rare_below
+from fallline.rows.table import as_frame
+from fallline.rows.target import target_column, with_target
 
 if TYPE_CHECKING:
     import polars as pl
 
-NA = ("auto", "refuse", "median", "drop")
-RARE_ROWS = 10  # a level seen in fewer rows joins "(other)": its weight could not be told from noise
-MOST_LEVELS = 10_000  # the commonest levels that keep a column of their own
-DENSE_COLUMNS = 200  # up to here X is a dense array, beyond it a CSR matrix
-MISSING, OTHER = "(missing)", "(other)"
-DAY = 86_400e6  # microseconds
+MOST_DENSE = 200  # columns of X up to which it is always dense
+SPARSE_SHARE = 0.25  # above that it is sparse where fewer of its cells than this share are not zero
+WAYS = ("auto", "median", "drop", "refuse")
+MOST_NAMED = 5
+FORMAT = 1  # of the JSON
+FIELDS: dict[str, Any] = {
+    "name": str, "fill": (int, float), "marked": bool, "varies": bool, "source": str, "levels": tuple, "reference": str,
+    "first": str, "parts": tuple, "target": str, "left_out": dict, "holes": dict, "na": str,
+    "weight": (str, type(None)), "offset": (str, type(None)), "exposure": (str, type(None)),
+}  # fmt: skip
+MAKES: dict[str, type[Column]] = {"number": Number, "levels": Levels, "moment": Moment}
 
 
 @dataclass(frozen=True)
-class Column:
-    """How one column of the table becomes columns of X.
+class Report:
+    """What was met while a table was encoded."""
 
-    ``kind``: "number", "truth", "text" or "time". Numbers: ``fill`` is the median; ``marked`` says that an indicator of
-    holes follows. Text: ``levels`` each have a column, all others go to ``spare`` (a level, or the reference, which has no
-    column: weights are "compared with the reference"). Times: days since ``origin``, then month and weekday as waves.
-    """
+    rows: int  # of X
+    kept: NDArray[np.intp] | None  # rows of the table that X holds; None for all of them
+    dropped: int  # rows with holes that were dropped (na="drop")
+    holes: dict[str, int]  # holes that were filled, by column
+    new_holes: tuple[str, ...]  # of these, columns that had none in training
+    unseen: dict[str, Unseen]  # cells whose level has no column, by column
+    ignored: tuple[str, ...]  # columns of the table that the model does not know
 
-    name: str
-    kind: str
-    fill: float = 0.0
-    marked: bool = False
-    levels: tuple[str, ...] = ()
-    reference: str = ""
-    spare: str = ""
-    origin: float = 0.0
-    clock: bool = False
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The names of its columns in X."""
-        if self.kind == "text":
-            return tuple(f"{self.name}={level}" for level in self.levels)
-        if self.kind == "time":
-            parts = ["days", "month (cos)", "month (sin)", "weekday (cos)", "weekday (sin)"]
-            parts += ["hour (cos)", "hour (sin)"] if self.clock else []
-            own = tuple(f"{self.name}: {part}" for part in parts)
-        else:
-            own = (self.name,)
-        return (*own, f"{self.name} is missing") if self.marked else own
-
-
-@dataclass
-class Told:
-    """What happened to a table on its way to X, to be said to people."""
-
-    holes: dict[str, int] = field(default_factory=dict)
-    unseen: dict[str, int] = field(default_factory=dict)
-    extra: tuple[str, ...] = ()
+    def sentences(self) -> list[str]:
+        """One sentence for everything that a person should know of; none for a table like the training table."""
+        said = [f"{self.dropped:,} rows with empty cells were dropped."] if self.dropped else []
+        said += [
+            f"'{name}': {self.holes[name]:,} empty cells were filled, and training met none in this column."
+            for name in self.new_holes
+        ]
+        for name, unseen in self.unseen.items():
+            some = ", ".join(repr(level) for level in unseen.examples)
+            said.append(
+                f"'{name}': {unseen.cells:,} cells hold levels without a column of their own ({some}); "
+                f"they count as '{unseen.counted_as}'."
+            )
+        if self.ignored:
+            said.append(f"Not used by the model: {_told(self.ignored)}.")
+        return said
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """The rules for every column, in order, and the columns that were left out with the reason why."""
+    """The rules that turn a table into X, learned from the training rows: medians, levels, first dates. No rows are kept.
 
+    X is a dense float64 array (m, n), or a CSR matrix when there are more than 200 columns and nearly all cells are 0.
+    How each kind of column becomes numbers: :mod:`fallline.rows.columns`.
+
+    >>> import polars as pl
+    >>> houses = pl.DataFrame({"rooms": [3, 4, None, 5], "sea": ["near", "far", "far", "near"], "price": [1, 2, 3, 4]})
+    >>> encoder = Encoder.learn(houses, "price")
+    >>> X, report = encoder.transform(houses)
+    >>> encoder.features
+    ('rooms', 'rooms is missing', 'sea=near')
+    >>> X[2]
+    array([4., 1., 0.])
+    """
+
+    target: str
     columns: tuple[Column, ...]
-    left_out: dict[str, str]
+    left_out: dict[str, str]  # columns of the table that X does not hold, and why
+    holes: dict[str, int]  # holes of the training rows, by column
     na: str = "auto"
+    weight: str | None = None
+    offset: str | None = None
+    exposure: str | None = None
 
     @classmethod
-    def learn(cls, frame: pl.DataFrame, *, skip: Sequence[str] = (), na: str = "auto") -> Encoder:
-        """The rules for the columns of `frame` except those in `skip` (target, weights, offset).
+    def learn(
+        cls,
+        table: Any,
+        target: str,
+        *,
+        na: str = "auto",
+        weight: str | None = None,
+        offset: str | None = None,
+        exposure: str | None = None,
+        rare: int | None = None,
+        most_levels: int = MOST_LEVELS,
+    ) -> Encoder:
+        """Learn from the rows of `table` that have a target.
 
-        - numbers as they are; booleans as 0 and 1; durations in seconds;
-        - text one-hot: the commonest level is the reference and has no column, levels in fewer than ``RARE_ROWS`` rows go
-          to "(other)"; a level unseen in training counts as "(other)", or where there is none as the reference;
-        - dates and times: days since the earliest, month and weekday (and hour) as waves, so December is near January;
-        - holes by `na`: "auto" fills numbers with the median and marks them in a column of their own, text gets the level
-          "(missing)"; "median" does not mark; "refuse" raises; "drop" expects that rows with holes were dropped;
-        - left out and named: constant columns, empty ones, text that is different in every row (identifiers).
+        `na` says what becomes of holes: ``"auto"`` fills and marks them (numbers: the median and a 0/1 column; text: a
+        level of its own), ``"median"`` fills them only (text: with the most frequent level), ``"drop"`` leaves their
+        rows out, ``"refuse"`` raises DataError. `weight`, `offset` and `exposure` name columns that are no features.
+        A level of text gets a column when at least `rare` rows hold it (by default 1 in 100, at least 2 and never more
+        than 10), up to `most_levels`; two or more that do not share ``(other)``. Nothing here is random.
+        Left out and named, with the reason: empty and constant columns, and text that is different in (nearly) every row.
 
-        Raises DataError for infinities, and for holes under "refuse".
+        Raises DataError: no such column, infinities, no rows with a target, no column to learn from.
         """
-        if na not in NA:
-            raise SettingError(f"na: got {na!r}; it must be one of {', '.join(NA)}.")
-        columns, left_out = [], {}
-        for series in frame.get_columns():
-            if series.name in skip:
-                continue
-            why = _why_not(series)
-            if why:
-                left_out[series.name] = why
-                continue
-            if na == "refuse" and series.null_count():
-                row = int(series.is_null().arg_max() or 0)
-                raise DataError(
-                    f"D20: column {series.name!r} is empty in {series.null_count():,} rows (first: line {row + 2:,}). "
-                    "Fill them, or use --na auto (filled with the median and marked), --na median or --na drop."
-                )
-            columns.append(_learn(series, na))
+        if na not in WAYS:
+            raise SettingError(f"na: got {na!r}; it must be one of {', '.join(WAYS)}.{suggest(str(na), list(WAYS))}")
+        for setting, value in (("rare", rare), ("most_levels", most_levels)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise SettingError(f"{setting}: got {value!r}; it must be a whole number, 1 or more.")
+        frame = as_frame(table)
+        target_column(frame, target)
+        sides = [side for side in (weight, offset, exposure) if side is not None]
+        for side in sides:
+            _require(frame, side)
+        frame = frame.drop(sides)
+        _finite(frame.drop(target))
+        frame, _ = with_target(frame, target)
+        features = frame.drop(target)
+        rule = Rule(na == "auto", rare or rare_below(frame.height), most_levels)
+        columns, left_out = _learn(features, rule)
+        holes = _holes(features, columns)
+        if na == "refuse" and holes:
+            raise DataError(_refused(features, holes))
+        if na == "drop" and holes:
+            features = features.filter(~_any_hole(features, columns))
+            if features.height == 0:
+                raise DataError(f"Every row has an empty cell ({_told(tuple(holes))}), so na='drop' leaves none.")
+            columns, constant = _learn(features.select(c.name for c in columns), rule)
+            left_out |= constant
+        columns = _mark_once(columns, features, left_out)
         if not columns:
-            raise DataError(f"There is no column left to learn from: {_told(left_out) or 'the table has only the target'}.")
-        return cls(tuple(columns), left_out, na)
+            reasons = "; ".join(f"'{name}': {why}" for name, why in list(left_out.items())[:MOST_NAMED])
+            raise DataError(f"No column is left to learn '{target}' from{f' ({reasons})' if reasons else ''}.")
+        return cls(target, tuple(columns), left_out, holes, na, weight, offset, exposure)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the columns of X."""
-        return tuple(name for column in self.columns for name in column.outputs)
+    def features(self) -> tuple[str, ...]:
+        """The names of the columns of X: ``rooms``, ``rooms is missing``, ``ocean_proximity=INLAND``, ``date: days``."""
+        return tuple(name for column in self.columns for name in column.features)
 
-    def transform(self, frame: Any) -> tuple[Any, Told]:
-        """X (dense, or CSR beyond ``DENSE_COLUMNS`` columns) for the rows of `frame`, and what was done to get there.
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What the table's columns are (``number``, ``text``, ...), for :func:`fallline.rows.table.read_table`."""
+        sides = {side: "number" for side in (self.weight, self.offset, self.exposure) if side is not None}
+        return {column.name: column.kind for column in self.columns} | sides
 
-        Columns may come in any order; more of them are ignored. Raises SchemaError for columns that are missing, or of
-        another kind than in training.
+    @property
+    def sparse(self) -> bool:
+        """Whether X is a CSR matrix."""
+        total = len(self.features)
+        return total > MOST_DENSE and sum(column.filled for column in self.columns) < SPARSE_SHARE * total
+
+    def transform(self, table: Any) -> tuple[Any, Report]:
+        """X for the rows of `table`, float64 (dense in C order, or CSR), and what was met on the way.
+
+        The columns may come in any order; more of them are ignored and reported. Levels that have no column count as
+        ``(other)`` where there is that, else as the reference. Rows with holes are dropped after ``na="drop"`` (see
+        ``Report.kept``) and raise DataError after ``na="refuse"``.
+        Raises SchemaError for missing columns and for columns of another kind, DataError for infinities.
         """
-        import polars as pl
+        frame = as_frame(table)
+        self._check_columns(frame)
+        cells = {column.name: column.read(frame[column.name]) for column in self.columns}
+        holed = {name: count for name, values in cells.items() if (count := values.null_count())}
+        if self.na == "refuse" and holed:
+            raise DataError(_refused(frame, holed))
+        kept = None
+        if self.na == "drop" and holed:
+            full = ~np.logical_or.reduce([cells[name].is_null().to_numpy() for name in holed])
+            kept = np.flatnonzero(full)
+            cells = {name: values.filter(full) for name, values in cells.items()}
+        notes = Notes()
+        pieces = [piece for column in self.columns for piece in column.encode(cells[column.name], notes)]
+        rows = frame.height if kept is None else len(kept)
+        X = csr(pieces, rows) if self.sparse else dense(pieces, rows)
+        known = {self.target, *self.kinds, *self.left_out}
+        report = Report(
+            rows, kept, frame.height - rows, notes.holes, tuple(name for name in notes.holes if name not in self.holes),
+            notes.unseen, tuple(name for name in frame.columns if name not in known),
+        )  # fmt: skip
+        return X, report
 
-        table = frame if isinstance(frame, pl.DataFrame) else pl.DataFrame(frame)
-        missing = [c.name for c in self.columns if c.name not in table.columns]
+    def _check_columns(self, frame: pl.DataFrame) -> None:
+        missing = [column.name for column in self.columns if column.name not in frame.columns]
         if missing:
-            hint = suggest(missing[0], list(table.columns))
-            raise SchemaError(f"The table lacks {_some(missing)}, which the model was trained on.{hint}")
-        told = Told(extra=tuple(n for n in table.columns if n not in {c.name for c in self.columns}))
-        sparse = len(self.names) > DENSE_COLUMNS
-        blocks = [_encode(column, table[column.name], told, sparse) for column in self.columns]
-        if not sparse:
-            return np.column_stack(blocks), told
-        from scipy import sparse as sp
+            hint = suggest(missing[0], [name for name in frame.columns if name not in self.kinds])
+            raise SchemaError(
+                f"The table lacks {len(missing)} of the {len(self.columns)} columns that the model was trained on: "
+                f"{_told(tuple(missing))}.{hint}"
+            )
 
-        return sp.hstack(blocks, format="csr"), told
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything as JSON values."""
-        return {"columns": [asdict(c) for c in self.columns], "left_out": dict(self.left_out), "na": self.na}
+    def to_json(self) -> str:
+        """All of it as JSON text; :meth:`from_json` makes it again."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields["columns"] = [_packed(column) for column in self.columns]
+        return json.dumps({"format": FORMAT, **fields})
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Encoder:
-        """The inverse of ``to_json``."""
-        columns = tuple(Column(**{**c, "levels": tuple(c["levels"])}) for c in data["columns"])
-        return cls(columns, dict(data["left_out"]), data["na"])
+    def from_json(cls, text: str) -> Encoder:
+        """The encoder that :meth:`to_json` wrote. Raises ModelFileError when `text` is something else."""
+        try:
+            fields = json.loads(text)
+            if fields.pop("format") != FORMAT:
+                raise ModelFileError("The model's columns are written in a newer form; update fallline to read them.")
+            return cls(columns=tuple(_unpacked(column) for column in fields.pop("columns")), **_checked(fields))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, ModelFileError):
+                raise
+            raise ModelFileError(f"The model's columns cannot be read: {error}.") from None
 
 
-def _kind(series: pl.Series) -> str:
+def _learn(features: pl.DataFrame, rule: Rule) -> tuple[list[Column], dict[str, str]]:
+    learned = {name: learn_column(features[name], rule) for name in features.columns}
+    columns = [column for column in learned.values() if isinstance(column, Column)]
+    return columns, {name: reason for name, reason in learned.items() if isinstance(reason, str)}
+
+
+def _finite(frame: pl.DataFrame) -> None:
     import polars as pl
 
-    dtype = series.dtype
-    if dtype.is_numeric() or dtype == pl.Duration:
-        return "number"
-    if dtype == pl.Boolean:
-        return "truth"
-    if dtype.is_temporal():
-        return "time"
-    if dtype in (pl.String, pl.Categorical, pl.Enum):
-        return "text"
-    raise DataError(f"Column {series.name!r} holds {dtype}; fallline takes numbers, text, booleans, dates and times.")
+    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
+    if not floats:
+        return
+    bad = frame.select(pl.col(name).is_infinite().sum() for name in floats).row(0, named=True)
+    for name, count in bad.items():
+        if count:
+            row = int(frame[name].is_infinite().arg_max() or 0)
+            raise DataError(
+                f"Column '{name}' is infinite in {count:,} of {frame.height:,} rows (first: row {row:,}, "
+                f"{frame[name][row]}). Correct these cells or leave them empty."
+            )
 
 
-def _why_not(series: pl.Series) -> str:
-    """Why a column is left out, or an empty string."""
-    known = series.drop_nulls()
-    if known.len() == 0:
-        return "empty"
-    distinct = known.n_unique()
-    if distinct == 1 and not series.null_count():
-        return "one value only"
-    if _kind(series) == "text" and distinct == known.len() > RARE_ROWS:
-        return "text that is different in every row"
-    return ""
+def _require(frame: pl.DataFrame, name: str) -> None:
+    if name not in frame.columns:
+        raise DataError(f"The table has no column '{name}'.{suggest(name, frame.columns)}")
 
 
-def _learn(series: pl.Series, na: str) -> Column:
-    kind, holes = _kind(series), series.null_count() > 0
-    if kind == "text":
-        return _learn_text(series, holes)
-    values = _numbers(series, kind)
-    known = values[~np.isnan(values)]
-    marked = holes and na == "auto"
-    if kind == "time":
-        origin = float(known.min())
-        clock = bool(np.any(known % DAY != 0.0))
-        return Column(series.name, kind, float(np.median(known)), marked, origin=origin, clock=clock)
-    return Column(series.name, kind, float(np.median(known)), marked)
+def _hole(cells: pl.Series) -> pl.Series:
+    return cells.is_null() | cells.is_nan().fill_null(True) if cells.dtype.is_float() else cells.is_null()
 
 
-def _learn_text(series: pl.Series, holes: bool) -> Column:
-    import polars as pl
-
-    counts = series.cast(pl.String).fill_null(MISSING).value_counts(sort=True)
-    # equal counts in the order of the alphabet, so that the rules do not depend on how rows lie
-    ranked = sorted(zip(counts[series.name].to_list(), counts["count"].to_list(), strict=True), key=lambda x: (-x[1], x[0]))
-    kept = [level for level, count in ranked[:MOST_LEVELS] if count >= RARE_ROWS or len(ranked) <= 2 or level == MISSING]
-    kept = kept or [ranked[0][0]]
-    reference, levels = kept[0], kept[1:]
-    spare = OTHER if len(kept) < len(ranked) else ""
-    return Column(series.name, "text", levels=(*levels, *([spare] if spare else [])), reference=reference, spare=spare)
+def _holes(frame: pl.DataFrame, columns: list[Column]) -> dict[str, int]:
+    counts = {column.name: int(_hole(frame[column.name]).sum()) for column in columns}
+    return {name: count for name, count in counts.items() if count}
 
 
-def _numbers(series: pl.Series, kind: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """A column as floats, NaN where it is empty; times in microseconds (UTC), durations in seconds."""
-    import polars as pl
+def _any_hole(frame: pl.DataFrame, columns: list[Column]) -> pl.Series:
+    holes = _hole(frame[columns[0].name])
+    for column in columns[1:]:
+        holes = holes | _hole(frame[column.name])
+    return holes
 
-    if kind == "time":
-        if series.dtype == pl.Time:
-            series = series.cast(pl.Int64) // 1000
+
+def _refused(frame: pl.DataFrame, holes: dict[str, int]) -> str:
+    told = [
+        f"'{name}' in {count:,} {'row' if count == 1 else 'rows'} (first: row {int(_hole(frame[name]).arg_max() or 0):,})"
+        for name, count in list(holes.items())[:MOST_NAMED]
+    ]
+    return (
+        f"D20: {len(holes)} {'column has' if len(holes) == 1 else 'columns have'} empty cells: {', '.join(told)}"
+        f"{', ...' if len(holes) > MOST_NAMED else ''}. Fill them first, or use na='auto' (--na auto), which fills and "
+        "marks them, or na='drop'."
+    )
+
+
+def _mark_once(columns: list[Column], features: pl.DataFrame, left_out: dict[str, str]) -> list[Column]:
+    """Columns whose holes are in the same rows share one indicator: two that are equal have no weights of their own."""
+    first: dict[bytes, str] = {}
+    kept: list[Column] = []
+    for column in columns:
+        if isinstance(column, (Number, Moment)) and column.marked:
+            rows = np.packbits(_hole(features[column.name]).to_numpy()).tobytes()
+            if rows in first:
+                left_out[f"{column.name} is missing"] = f"the same rows as '{first[rows]} is missing'"
+                column = dataclasses.replace(column, marked=False)
+            else:
+                first[rows] = column.name
+        if column.features:
+            kept.append(column)
         else:
-            series = series.cast(pl.Datetime("us")).dt.epoch("us")
-    elif series.dtype == pl.Duration:
-        series = series.dt.total_microseconds() / 1e6
-    values = series.cast(pl.Float64).to_numpy().astype(np.float64)
-    if np.isinf(values).any():
-        row = int(np.argmax(np.isinf(values)))
-        raise DataError(f"Column {series.name!r} is infinite in {int(np.isinf(values).sum()):,} rows (first: line {row + 2:,}).")
-    return values
+            left_out[column.name] = "it has one value only, and its holes are marked already"
+    return kept
 
 
-def _encode(column: Column, series: pl.Series, told: Told, sparse: bool) -> Any:
-    from scipy import sparse as sp
-
-    kind = _kind(series) if series.drop_nulls().len() else column.kind
-    if kind != column.kind and not (column.kind == "number" and kind == "truth"):
-        row = int(series.is_not_null().arg_max() or 0)
-        raise SchemaError(
-            f"Column {column.name!r} was {_KINDS[column.kind]} in training and is {_KINDS[kind]} here "
-            f"(line {row + 2:,}: {series[row]!r})."
-        )
-    if series.null_count():
-        told.holes[column.name] = series.null_count()
-    if column.kind == "text":
-        return _one_hot(column, series, told, sparse)
-    values = _numbers(series, column.kind)
-    empty = np.isnan(values)
-    values = np.where(empty, column.fill, values)
-    parts = _waves(column, values) if column.kind == "time" else [values]
-    block = np.column_stack([*parts, empty.astype(np.float64)] if column.marked else parts)
-    return sp.csr_matrix(block) if sparse else block
+def _told(names: tuple[str, ...]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:MOST_NAMED]) + ", ..." * (len(names) > MOST_NAMED)
 
 
-_KINDS = {"number": "a number", "truth": "true or false", "text": "text", "time": "a date or time"}
+def _packed(column: Column) -> dict[str, Any]:
+    fields = {f.name: getattr(column, f.name) for f in dataclasses.fields(column)}
+    if isinstance(column, Moment):
+        fields["parts"] = [_packed(part) for part in column.parts]
+    return {"is": next(name for name, make in MAKES.items() if isinstance(column, make)), **fields}
 
 
-def _waves(column: Column, moments: np.ndarray[Any, np.dtype[np.float64]]) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
-    """Days since the origin, and the place within the year, the week (and the day) as points on circles."""
-    when = moments.astype("datetime64[us]")
-    month = (when.astype("datetime64[M]").astype(np.int64) % 12) / 12.0
-    days = np.floor(moments / DAY)
-    weekday = ((days + 3) % 7) / 7.0  # 1 January 1970 was a Thursday
-    turns = [month, weekday] + ([(moments % DAY) / DAY] if column.clock else [])
-    waves = [wave(2.0 * np.pi * turn) for turn in turns for wave in (np.cos, np.sin)]
-    return [(moments - column.origin) / DAY, *waves]
+def _unpacked(fields: dict[str, Any]) -> Column:
+    make = MAKES[fields.pop("is")]
+    if "parts" in fields:
+        fields["parts"] = tuple(_unpacked(part) for part in fields["parts"])
+    if "levels" in fields:
+        fields["levels"] = tuple(fields["levels"])
+    column = make(**_checked(fields))
+    if isinstance(column, Moment):
+        datetime.date.fromisoformat(column.first)
+    return column
 
 
-def _one_hot(column: Column, series: pl.Series, told: Told, sparse: bool) -> Any:
-    import polars as pl
-    from scipy import sparse as sp
-
-    text = series.cast(pl.String).fill_null(MISSING)
-    place = {level: j for j, level in enumerate(column.levels)}
-    spare = place.get(column.spare, -1)
-    codes = text.replace_strict({**place, column.reference: -1}, default=-2, return_dtype=pl.Int32).to_numpy()
-    known = codes != -2
-    if not known.all():
-        if not column.spare:
-            told.unseen[column.name] = int((~known).sum())
-        codes = np.where(known, codes, spare)
-    rows = np.flatnonzero(codes >= 0)
-    shape = (len(codes), len(column.levels))
-    if sparse:
-        return sp.csr_matrix((np.ones(len(rows)), (rows, codes[rows])), shape=shape)
-    block = np.zeros(shape)
-    block[rows, codes[rows]] = 1.0
-    return block
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(repr(n) for n in names[:5]) + (f" and {len(names) - 5} more columns" if len(names) > 5 else "")
-
-
-def _told(left_out: dict[str, str]) -> str:
-    return "; ".join(f"{name!r}: {why}" for name, why in left_out.items())
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a file, which a stranger may have written, each of the kind that it must be."""
+    for name, value in fields.items():
+        wanted = FIELDS[name]
+        inner = value.keys() if isinstance(value, dict) else value if name == "levels" else ()
+        if not isinstance(value, wanted) or not all(isinstance(word, str) for word in inner):
+            raise ValueError(f"{name!r} is {value!r}")
+    if fields.get("source", "number") not in PLURALS or fields.get("na", "auto") not in WAYS:
+        raise ValueError("a setting is not one that there is")
+    if not math.isfinite(fields.get("fill", 0.0)):
+        raise ValueError("a number is not finite")
+    return fields

@@ -1,160 +1,181 @@
-"""Tables from files: CSV, TSV, Parquet, Arrow IPC and JSON lines, read by Polars, checked before anything is trained."""
+"""Tables from files: CSV, TSV, Parquet, Arrow IPC and JSON lines, each with one clear sentence when it cannot be read.
+
+``pl`` is imported where it is used: ``import fallline`` does not load Polars.
+"""
 
 from __future__ import annotations
 
-import csv
 import difflib
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallline.errors import DataError
+from fallline.family import suggest
+from fallline.rows.cells import date_text, type_text
+from fallline.rows.delimited import line_of, read_delimited
 
 if TYPE_CHECKING:
     import polars as pl
 
-EMPTY = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "none", "?"]  # words that mean an empty cell
-SUFFIXES = {
-    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet",
-    ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc", ".jsonl": "json", ".ndjson": "json",
-}  # fmt: skip
-MOSTLY = 0.95  # of the cells that are not empty: a text column so numeric has slips in it, and they are named
-FEWEST = 20  # cells from which on that judgement is made
-SEPARATORS = ",;\t|"
-SNIFFED = 64_000  # bytes of the file's head in which the separator is looked for
+DELIMITED = (".csv", ".tsv", ".tab", ".txt")
+PARQUET = (".parquet", ".pq")
+ARROW = (".arrow", ".feather", ".ipc")
+JSON_LINES = (".jsonl", ".ndjson")
+SUFFIXES = (*DELIMITED, *PARQUET, *ARROW, *JSON_LINES)
+MOST_TOLD = 200  # characters of another library's message that an error repeats
 
 
-def read_table(path: str | Path) -> pl.DataFrame:
-    """Return the table in `path` with types found over the whole file.
+def read_table(path: str | Path, *, drop: Collection[str] = (), kinds: Mapping[str, str] | None = None) -> pl.DataFrame:
+    r"""A table file as a Polars data frame, every column typed by all of its cells.
 
-    Codes with leading zeros ("007") stay text, dates become dates, the words of ``EMPTY`` are empty cells. Raises DataError
-    with one sentence: no such file (with the nearest name), a folder, an empty file, a header without rows, two columns
-    of one name, a text cell in a column of numbers (its line and value), a file that is damaged or of an unknown kind.
+    Text files (CSV, TSV, JSON lines): see :func:`fallline.rows.cells.type_text`; the separator (comma, semicolon, tab,
+    bar) is guessed, and where it is not a comma, 3,14 is a number. Parquet and Arrow files keep their types, except
+    that text which holds dates throughout becomes dates. `drop` names columns that are not wanted. `kinds`, where
+    given, is ``Encoder.kinds`` of the model that the rows are for: its text columns stay text, and columns that it
+    does not use are not typed (nor complained about).
+
+    Raises DataError: no such file, a folder, an empty or damaged file, no rows, duplicate names, ragged rows, text that
+    is not UTF-8, text in a column of numbers.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "houses.csv")
+    ...     _ = file.write_text("id;price;seen\n007;3,5;2024-03-31\n008;NA;2024-04-01\n", encoding="utf-8")
+    ...     read_table(file).schema
+    Schema({'id': String, 'price': Float64, 'seen': Date})
     """
-    path = Path(path)
-    _check_file(path)
-    kind = SUFFIXES.get(path.suffix.lower())
-    if kind is None:
-        raise DataError(f"{path}: unknown kind of file {path.suffix!r}; fallline reads {', '.join(SUFFIXES)}.")
-    frame = _read(path, kind)
-    if frame.width == 0:
-        raise DataError(f"{path}: there are no columns in it.")
-    if frame.height == 0:
-        raise DataError(f"{path}: there is a header ({frame.width} columns) and no row under it.")
-    import polars as pl
-
-    if kind == "csv":
-        return frame.with_columns([_typed(frame[name], path) for name in frame.columns])
-    return frame.with_columns([_moments(frame[n], frame[n]) for n in frame.select(pl.col(pl.String)).columns])
-
-
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; give one file.")
-    if not path.exists():
-        folder = path.parent if path.parent.is_dir() else None
-        names = [p.name for p in folder.iterdir()] if folder else []
-        near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
-        raise DataError(f"{path}: no such file.{f' Did you mean {str(path.with_name(near[0]))!r}?' if near else ''}")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty.")
-
-
-def _read(path: Path, kind: str) -> pl.DataFrame:
-    import polars as pl
-
-    try:
-        if kind == "parquet":
-            return pl.read_parquet(path)
-        if kind == "ipc":
-            return pl.read_ipc(path, memory_map=False)
-        if kind == "json":
-            return pl.read_ndjson(path, infer_schema_length=None)
-        return _read_csv(path)
-    except DataError:
-        raise
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is not UTF-8 text; save it as UTF-8.") from None
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"{path}: cannot be read as {path.suffix[1:].upper()}; it may be damaged ({reason}).") from None
-
-
-def _read_csv(path: Path) -> pl.DataFrame:
-    """Every cell as text first: types are then judged over the whole column, not over its first rows."""
-    import polars as pl
-
-    with path.open("rb") as file:
-        head = file.read(SNIFFED)
-    text = head.decode("utf-8-sig", errors="strict" if len(head) < SNIFFED else "ignore")
-    separator = "\t" if path.suffix.lower() == ".tsv" else _separator(text)
-    names = next(csv.reader(text.splitlines(), delimiter=separator), [])
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}: two columns are called {twice[0]!r}; give every column a name of its own.")
-    return pl.read_csv(path, separator=separator, infer_schema=False, null_values=EMPTY, encoding="utf8")
-
-
-def _separator(text: str) -> str:
-    """The separator that splits the first lines into the same number of columns, the most columns winning."""
-    lines = [line for line in text.splitlines()[:50] if line.strip()][: 50 if len(text) < SNIFFED else 49]
-    best, columns = ",", 1
-    for separator in SEPARATORS:
-        counts = [len(row) for row in csv.reader(lines, delimiter=separator)]
-        if counts and min(counts) == max(counts) > columns:
-            best, columns = separator, counts[0]
-    return best
-
-
-def _typed(column: pl.Series, path: Path) -> pl.Series:
-    """A text column as integers, numbers, booleans, dates or timestamps, if all its cells are that; else as text."""
-    import polars as pl
-
-    cells = column.str.strip_chars()
-    known = cells.drop_nulls()
-    if known.len() == 0:
-        return column
-    if known.str.contains(r"^[+-]?0\d").any():  # 007 is a code: as a number it would lose its zeros
-        return cells
-    numbers = cells.cast(pl.Float64, strict=False)
-    failed = int(numbers.is_null().sum()) - int(cells.is_null().sum())
-    if failed == 0:
-        whole = cells.cast(pl.Int64, strict=False)
-        return whole if whole.null_count() == cells.null_count() else numbers
-    if known.str.to_lowercase().is_in(["true", "false"]).all():
-        return cells.str.to_lowercase() == "true"
-    if known.len() >= FEWEST and failed <= (1.0 - MOSTLY) * known.len():
-        row = int((numbers.is_null() & cells.is_not_null()).arg_max() or 0)
+    file = _existing(Path(path))
+    suffix = file.suffix.lower()
+    if suffix not in SUFFIXES:
         raise DataError(
-            f"{path}: column {column.name!r}, line {row + 2:,}: {cells[row]!r} is not a number, and the other "
-            f"{known.len() - failed:,} cells are. Correct the cell{'' if failed == 1 else f' ({failed} such cells)'}, or "
-            f"leave the column out with --drop {column.name!r}."
+            f"{file}: files ending in {suffix or 'nothing'!r} are not tables that fallline reads; it reads "
+            f"{', '.join(SUFFIXES)}."
         )
-    return _moments(cells, cells)
+    try:
+        if suffix in DELIMITED:
+            return _delimited(file, drop, kinds)
+        if suffix in JSON_LINES:
+            return _json_lines(file, drop, kinds)
+        return date_text(_without(_binary(file, suffix), drop, file), _row)
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}.") from None
 
 
-def _moments(cells: pl.Series, otherwise: pl.Series) -> pl.Series:
-    """Text as dates or timestamps if every cell is one, else `otherwise`."""
+def as_frame(table: Any) -> pl.DataFrame:
+    """Any data frame (Polars eager or lazy, pandas, or what speaks Arrow) as a Polars data frame.
+
+    Raises DataError for other things.
+    """
     import polars as pl
 
-    if cells.null_count() == cells.len():
-        return otherwise
-    for parse in (cells.str.to_date, cells.str.to_datetime):
-        try:
-            moments = parse(strict=False)
-        except pl.exceptions.PolarsError:
-            continue
-        if moments.null_count() == cells.null_count():
-            return moments
-    return otherwise
+    if isinstance(table, pl.DataFrame):
+        return table
+    if isinstance(table, pl.LazyFrame):
+        return table.collect()
+    if hasattr(table, "iloc") and hasattr(table, "columns"):  # pandas, which needs pyarrow for the direct way
+        return pl.DataFrame({str(name): _from_pandas(table[name]) for name in table.columns})
+    if hasattr(table, "__arrow_c_stream__"):
+        return pl.DataFrame(table)
+    raise DataError(f"A table must be a data frame (Polars, pandas, Arrow), got {type(table).__name__}.")
 
 
-def write_table(frame: Any, path: Path) -> None:
-    """Write predictions as CSV or Parquet by the file's name, beside first and then renamed."""
-    beside = path.with_name(f".{path.name}.part")
+def _from_pandas(column: Any) -> pl.Series:
+    """One pandas column; NaN, None and NaT become nulls, categories become text whatever they hold."""
+    import polars as pl
+
+    values = column.to_numpy()
+    if values.dtype.kind in "iufb":
+        return pl.Series(values)
+    if values.dtype.kind in "mM":
+        return pl.Series(values.astype(f"{values.dtype.kind}8[us]"))
+    cells = column.astype(object).where(column.notna(), None).tolist()
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if column.dtype.name == "category" or (len(kinds) > 1 and not kinds <= {int, float, bool}):
+        cells = [None if cell is None else str(cell) for cell in cells]
+    return pl.Series(cells, strict=False)
+
+
+def _existing(file: Path) -> Path:
+    if file.is_dir():
+        tables = sorted(p.name for p in file.iterdir() if p.suffix.lower() in SUFFIXES)
+        inside = f"; it holds {', '.join(tables[:5])}{', ...' if len(tables) > 5 else ''}" if tables else ""
+        raise DataError(f"{file} is a folder{inside}. Give one file.")
+    if not file.exists():
+        folder = file.parent
+        names = [p.name for p in folder.iterdir() if p.is_file()] if folder.is_dir() else []
+        near = difflib.get_close_matches(file.name, names, n=1)
+        hint = f" Did you mean {folder / near[0]}?" if near else ""
+        hint = hint if folder.is_dir() else f" There is no folder {folder}."
+        raise DataError(f"There is no file {file}.{hint}")
+    if file.stat().st_size == 0:
+        raise DataError(f"{file} is empty.")
+    return file
+
+
+def _delimited(file: Path, drop: Collection[str], kinds: Mapping[str, str] | None) -> pl.DataFrame:
+    frame, layout = read_delimited(file)
+    return _typed(
+        _without(frame, drop, file), lambda row: f"line {line_of(layout, row):,}", kinds, layout.separator != ","
+    )
+
+
+def _json_lines(file: Path, drop: Collection[str], kinds: Mapping[str, str] | None) -> pl.DataFrame:
+    import polars as pl
+
     try:
-        frame.write_parquet(beside) if path.suffix.lower() in (".parquet", ".pq") else frame.write_csv(beside)
-        beside.replace(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}.") from None
-    finally:
-        beside.unlink(missing_ok=True)
+        frame = pl.read_ndjson(file, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        raise DataError(f"{file} is not one JSON object a line: {_brief(error)}.") from None
+    return _typed(_without(_with_rows(frame, file), drop, file), lambda row: f"line {_json_line(file, row):,}", kinds)
+
+
+def _json_line(file: Path, row: int) -> int:
+    with file.open("rb") as lines:
+        filled = (number for number, line in enumerate(lines, start=1) if line.strip())
+        return next((number for seen, number in enumerate(filled) if seen == row), row + 1)
+
+
+def _typed(
+    frame: pl.DataFrame, place: Callable[[int], str], kinds: Mapping[str, str] | None, decimal_comma: bool = False
+) -> pl.DataFrame:
+    if kinds is None:
+        return type_text(frame, place, decimal_comma=decimal_comma)
+    text = [name for name in frame.columns if kinds.get(name, "text") == "text"]
+    numbers = [name for name in frame.columns if kinds.get(name) == "number"]
+    return type_text(frame, place, text=text, numbers=numbers, decimal_comma=decimal_comma)
+
+
+def _binary(file: Path, suffix: str) -> pl.DataFrame:
+    import polars as pl
+
+    kind = "Parquet" if suffix in PARQUET else "Arrow"
+    try:
+        frame = pl.read_parquet(file) if suffix in PARQUET else pl.read_ipc(file)
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise DataError(f"{file} cannot be read as {kind}; it may be truncated ({_brief(error)}).") from None
+    return _with_rows(frame, file)
+
+
+def _with_rows(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
+    if frame.height == 0 or frame.width == 0:
+        raise DataError(f"{file} has {frame.width} columns and no rows.")
+    return frame
+
+
+def _without(frame: pl.DataFrame, drop: Collection[str], file: Path) -> pl.DataFrame:
+    for name in drop:
+        if name not in frame.columns:
+            raise DataError(f"{file} has no column '{name}' to drop.{suggest(name, frame.columns)}")
+    return frame.drop(drop)
+
+
+def _row(row: int) -> str:
+    return f"row {row:,}"
+
+
+def _brief(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")[:MOST_TOLD]

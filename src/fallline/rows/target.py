@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.errors import DataError, TargetError
+from fallline.errors import DataError, SchemaError, TargetError
+from fallline.family import suggest
 from fallline.losses._base import Loss
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FEW_CLASSES = 20  # distinct whole numbers: up to here a column of them is taken for labels when the task is guessed
 
@@ -129,7 +133,8 @@ def _codes(values: NDArray[Any], labels: Labels) -> NDArray[np.float64]:
     if np.any(unknown):
         row = int(np.argmax(unknown))
         raise TargetError(
-            f"The label {_plain(values[row])!r} (row {row:,}) is not one that the model was trained on: {', '.join(map(repr, labels[:8]))}."
+            f"The label {_plain(values[row])!r} (row {row:,}) is not one that the model was trained on: "
+            f"{', '.join(map(repr, labels[:8]))}."
         )
     return codes.astype(np.float64)
 
@@ -144,3 +149,23 @@ def _is_number(value: Any) -> bool:
 
 def _plain(label: Any) -> Any:
     return label.item() if isinstance(label, np.generic) else label
+
+
+def target_column(frame: pl.DataFrame, target: str) -> pl.Series:
+    """The column called `target`; raises SchemaError with the nearest name where there is none."""
+    if target not in frame.columns:
+        hint = suggest(target, list(frame.columns))
+        raise SchemaError(
+            f"There is no column {target!r} to predict.{hint} The columns are: {', '.join(frame.columns[:12])}."
+        )
+    return frame[target]
+
+
+def with_target(frame: pl.DataFrame, target: str) -> tuple[pl.DataFrame, int]:
+    """The rows that have a target, and how many have none."""
+    cells = target_column(frame, target)
+    known = cells.is_not_null() & cells.is_not_nan() if cells.dtype.is_float() else cells.is_not_null()
+    kept = frame.filter(known)
+    if kept.height == 0:
+        raise TargetError(f"The target {target!r} is empty in all {frame.height:,} rows.")
+    return kept, frame.height - kept.height

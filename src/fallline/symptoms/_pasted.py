@@ -6,7 +6,10 @@ from fallline.symptoms._base import Evidence
 
 
 def remedy(evidence: Evidence, **settings: str) -> str:
-    """``fallline fit FILE --target COL --l2 0.1`` or ``fallline.fit(X, y, l2=0.1)``; an empty value takes an option away."""
+    """``fallline fit FILE --target COL --l2 0.1`` or ``fallline.fit(X, y, l2=0.1)``.
+
+    An empty value takes an option away.
+    """
     if evidence.link == "none":
         inner = ", ".join(f"{name}={value}" for name, value in settings.items() if value)
         return f"fallline.minimize(f, x0{', ' if inner else ''}{inner})"

@@ -14,12 +14,12 @@ from fallline.verdict import Certainty
 class NonFinite(Symptom):
     """The loss or the gradient overflowed: it is infinite or not a number.
 
-    Rule: a recorded loss or gradient norm that was not rolled back is not finite. Proved: there is nothing to interpret.
-    Nearly always the steps were too long for many steps in a row (D02) and the numbers grew past 1e308; at the very start
-    it is the data (D20) or a start far off.
+    Rule: a recorded loss or gradient norm that was not rolled back is not finite. Proved: there is nothing to
+    interpret. Nearly always the steps were too long for many steps in a row (D02) and the numbers grew past 1e308; at
+    the very start it is the data (D20) or a start far off.
 
-    What fallline does: the best parameters before are kept; where the rate was automatic it goes back to them and goes on
-    with a tenth of the rate, up to three times.
+    What fallline does: the best parameters before are kept; where the rate was automatic it goes back to them and goes
+    on with a tenth of the rate, up to three times.
 
     What to do: leave the learning rate to fallline, or take one below the limit that D02 names.
     """

@@ -16,9 +16,9 @@ ROUND_OFF = 1e-12  # relative: a rise of an exact loss beyond this is a rise (VE
 class Diverging(Symptom):
     """The learning rate is larger than the data allows, so each step overshoots further than the last.
 
-    Rule: for plain full-batch gradient descent on a convex loss one rise beyond round-off (1e-12 of the loss) proves it,
-    because below 2/L every step lowers the loss, L being the largest curvature. Momentum, Adam and mini-batches may rise in
-    good health, so for them only the verdict *diverged* counts, and it is a measurement.
+    Rule: for plain full-batch gradient descent on a convex loss one rise beyond round-off (1e-12 of the loss) proves
+    it, because below 2/L every step lowers the loss, L being the largest curvature. Momentum, Adam and mini-batches
+    may rise in good health, so for them only the verdict *diverged* counts, and it is a measurement.
 
     What you see: a loss curve that turns upwards and explodes. The usual reason is a column in large units (D12).
 

@@ -17,11 +17,12 @@ FEWEST_STEPS = 5
 class TooSlow(Symptom):
     """The learning rate is far below what the data allows, so the run crawls.
 
-    Rule: plain full-batch descent that did not finish, with lr * L < 0.2, L the largest curvature of the loss. Then a step
-    1 / (lr L) times longer is safe. Measured.
+    Rule: plain full-batch descent that did not finish, with lr * L < 0.2, L the largest curvature of the loss. Then a
+    step 1 / (lr L) times longer is safe. Measured.
 
-    What you see: a loss curve that falls smoothly and hardly at all. If the rate is near 1/L and the run still crawls, the
-    valley is long and narrow (columns that move together): then momentum or ``optimizer="auto"`` helps, not a larger rate.
+    What you see: a loss curve that falls smoothly and hardly at all. If the rate is near 1/L and the run still crawls,
+    the valley is long and narrow (columns that move together): then momentum or ``optimizer="auto"`` helps, not a
+    larger rate.
 
     What to do: leave the learning rate to fallline, or raise it to the value printed.
     """

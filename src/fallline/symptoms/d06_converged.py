@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from fallline.report.numbers import percent
+from fallline.report.numbers import above_best
 from fallline.symptoms._base import Evidence, Finding, Symptom
 from fallline.verdict import Certainty, Verdict
 
@@ -12,9 +12,9 @@ from fallline.verdict import Certainty, Verdict
 class Converged(Symptom):
     """The curve is flat because the run is done, which is not seen from the curve but from a certificate.
 
-    Rule: the proved bound on J(theta) - J* is within the tolerance (relative to J*); where no bound exists, the gradient
-    has fallen to a small share of its size at the start, which is only a measurement. "The loss stopped moving" is never
-    the rule: an absolute tolerance stops a run at step 8 or at step 3,075 as the target is scaled.
+    Rule: the proved bound on J(theta) - J* is within the tolerance (relative to J*); where no bound exists, the
+    gradient has fallen to a small share of its size at the start, which is only a measurement. "The loss stopped
+    moving" is never the rule: an absolute tolerance stops a run at step 8 or at step 3,075 as the target is scaled.
 
     What to do: nothing. (Listed only on request.)
     """
@@ -25,8 +25,7 @@ class Converged(Symptom):
 
     def find(self, evidence: Evidence) -> Finding | None:
         if evidence.verdict == Verdict.CONVERGED and evidence.gap is not None:
-            lowest = evidence.best_loss - evidence.gap
-            share = percent(evidence.gap / lowest) if lowest > 0.0 else "nothing that double precision can show"
+            share = above_best(evidence.gap, evidence.best_loss)
             sentence = f"Done: the loss is provably within {share} of the best possible."
             return Finding(self.name, self.summary, Certainty.PROVED, sentence, "", {"gap": evidence.gap})
         if evidence.verdict == Verdict.GOOD_ENOUGH:

@@ -14,11 +14,13 @@ MILD_RIDGE = "0.001"  # on standardised columns: finite weights, hardly any othe
 class Separable(Symptom):
     """A plane separates the classes without an error, so the loss has no minimum: larger weights always fit better.
 
-    Rule: without a penalty, every training row is on its right side (for several classes: its own class scores highest).
-    Proved: multiplying the weights by any number above one lowers the loss, down to zero and never reaching it.
+    Rule: without a penalty, every training row is on its right side (for several classes: its own class scores
+    highest). Proved: multiplying the weights by any number above one lowers the loss, down to zero and never reaching
+    it.
 
-    What you see: a loss that keeps falling like 1/t and weights that keep growing; any weights that are reported depend on
-    when the run was stopped. Often a column gives the answer away (leakage), or there are more columns than rows.
+    What you see: a loss that keeps falling like 1/t and weights that keep growing; any weights that are reported
+    depend on when the run was stopped. Often a column gives the answer away (leakage), or there are more columns than
+    rows.
 
     What to do: add an L2 penalty, which makes the best weights finite; look for a column that knows the answer.
     """

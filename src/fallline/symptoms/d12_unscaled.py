@@ -20,11 +20,11 @@ class Unscaled(Symptom):
     """Some columns vary thousands of times more than others, and standardising was turned off.
 
     Rule: without standardising, the largest standard deviation of a column is more than 10 times the smallest (strong:
-    1,000 times), or a mean lies more than 3 standard deviations from zero, and the run did not converge. Measured on the
-    training rows. The curvature of the loss goes with the square of these ratios, and with it the number of steps.
+    1,000 times), or a mean lies more than 3 standard deviations from zero, and the run did not converge. Measured on
+    the training rows. The curvature of the loss goes with the square of these ratios, and with it the number of steps.
 
-    What to do: leave ``standardize`` on: the columns are standardised inside the model and the coefficients are reported
-    in the original units.
+    What to do: leave ``standardize`` on: the columns are standardised inside the model and the coefficients are
+    reported in the original units.
     """
 
     name: ClassVar[str] = "D12"

@@ -13,9 +13,9 @@ MOST_NAMED = 3
 class Holes(Symptom):
     """Some cells are empty (or NaN).
 
-    Rule: holes counted before training. Proved. In tables they are filled, by default with the median and with a column of
-    their own that marks them (``--na auto``), text with a level of its own; arrays with NaN are refused, because nobody
-    has said what they mean.
+    Rule: holes counted before training. Proved. In tables they are filled, by default with the median and with a
+    column of their own that marks them (``--na auto``), text with a level of its own; arrays with NaN are refused,
+    because nobody has said what they mean.
 
     What to do: nothing, if filled and marked is right; else ``--na drop``, ``--na median`` or ``--na refuse``.
     """

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fallline.report.numbers import percent
+from fallline.report.numbers import above_best
 from fallline.symptoms._base import Evidence, Finding, Symptom
 from fallline.symptoms._pasted import remedy
 from fallline.verdict import Certainty, Verdict
@@ -19,9 +19,9 @@ GOAL = 1e-6  # of the gradient at the start
 class BudgetEnded(Symptom):
     """The passes, the time or your patience ended before the run did.
 
-    Rule: the verdict is *unfinished*. Measured. Where the gradient has been shrinking at a steady pace the number of passes
-    still needed is estimated from it; the estimate is a lower bound in practice (it is 2 to 7 times too optimistic for
-    logistic loss), so it says "at least".
+    Rule: the verdict is *unfinished*. Measured. Where the gradient has been shrinking at a steady pace the number of
+    passes still needed is estimated from it; the estimate is a lower bound in practice (it is 2 to 7 times too
+    optimistic for logistic loss), so it says "at least".
 
     What to do: give it more passes, or leave out the optimizer and let fallline choose.
     """
@@ -34,7 +34,7 @@ class BudgetEnded(Symptom):
         if evidence.verdict != Verdict.UNFINISHED:
             return None
         gap, best = evidence.gap, evidence.best_loss
-        far = f" The loss is within {percent(gap / (best - gap))} of the best possible." if gap and best > gap else ""
+        far = f" The loss is within {above_best(gap, best)} of the best possible." if gap and best > gap else ""
         more = self._more(evidence)
         needed = f" About {more:,} more passes at least." if more else ""
         told = {"budget": evidence.budget} | ({"more_passes": more} if more else {})

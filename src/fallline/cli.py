@@ -1,0 +1,80 @@
+"""The command line: ``fallline fit``, ``predict``, ``compare``, ``explain``, ``demo``.
+
+Commands are imported when they are run, so ``fallline --help`` is quick. Data goes to standard output, words for
+people to standard error. Exit codes: 0 finished, 1 internal error, 2 usage, 3 diverged or no finite optimum, 4 data
+refused, 5 unfinished, 6 warnings under --strict.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from fallline import __version__
+from fallline.errors import FalllineError
+
+COMMANDS = {
+    "fit": "Train a model on a table and say how it went.",
+    "predict": "Predict the rows of a table with a trained model.",
+    "compare": "Train with several optimizers and lay their curves over one another.",
+    "explain": "Explain a finding's code or a verdict.",
+    "demo": "Train on a data set that ships inside: no file needed.",
+}
+INTERNAL = 1
+
+
+class Lazy(click.Group):
+    """A group whose commands live in modules of their own, imported when needed; errors end as one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"fallline.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from fallline.family import suggest
+
+            raise click.UsageError(f"No such command {args[0]!r}.{suggest(args[0], list(COMMANDS))}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FalllineError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except (click.exceptions.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
+            raise
+        except BrokenPipeError:  # `fallline predict ... | head`: the reader has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except Exception as error:
+            if os.environ.get("FALLLINE_DEBUG"):
+                raise
+            click.echo(
+                f"error: something went wrong inside fallline ({type(error).__name__}: {error}). "
+                "Run it again with FALLLINE_DEBUG=1 to see where, and please report it.",
+                err=True,
+            )
+            ctx.exit(INTERNAL)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fallline")
+def main() -> None:
+    """Train models by gradient descent: no learning rate to guess, a verdict instead of a warning."""

@@ -1,0 +1,136 @@
+"""``fallline fit``: the main job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fallline.commands.options import RULES, Options, output_options, training_options
+
+if TYPE_CHECKING:
+    from fallline.commands.training import Prepared
+    from fallline.report.console import Console
+    from fallline.result import Result
+
+SCHEMA = 1  # of --json and --jsonl
+WARNED = 6
+NOT_SAVED = ("diverged", "no finite optimum")
+
+
+@click.command("fit")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--target", required=True, metavar="COL", help="The column to predict.")
+@click.option("--optimizer", default="auto", metavar="NAME", show_default=True, help=f"auto, or one of: {RULES}.")
+@training_options
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="MODEL", help="Where the model goes. [default: FILE.fall]"
+)
+@click.option("--plot", type=click.Path(path_type=Path), metavar="PNG", help="Write the loss curve as a picture.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("--jsonl", is_flag=True, help="One JSON line for each recorded step on standard output, then the object.")
+@click.option("--strict", is_flag=True, help="Exit with 6 when anything was found.")
+@output_options
+@click.pass_context
+def command(ctx: click.Context, /, file: Path, **given: Any) -> None:
+    """Train a model on the table in FILE (CSV, TSV, Parquet, Arrow, JSON lines) to predict one of its columns.
+
+    The loss is guessed from the target, the learning rate is computed, and the run ends in a verdict.
+
+        fallline fit houses.csv --target price
+    """
+    from fallline.commands.training import writable
+    from fallline.report.console import Console
+    from fallline.rows.table import read_table
+
+    options = Options.taken_from(given)
+    machine = given["as_json"] or given["jsonl"]
+    console = Console.open(
+        plain=given["plain"], quiet=given["quiet"] or given["as_json"] or given["jsonl"], color=given["color"]
+    )
+    out = writable(given["out"] or Path(f"{file.stem}.fall"), file)
+    plot = writable(given["plot"], file) if given["plot"] else None
+    frame = read_table(file, drop=options.drop)
+    result = train_and_tell(console, frame, options, str(file), given["jsonl"])
+    saved = save(console, result, out, plot, file)
+    if machine:
+        click.echo(json.dumps(as_object(result, saved), allow_nan=False))
+    finish(ctx, result, given["strict"])
+
+
+def train_and_tell(console: Console, frame: Any, options: Options, source: str, jsonl: bool = False) -> Result:
+    """Prepare, show the header, train with the live table, show the curve and the verdict."""
+    from fallline.commands.training import prepare, run, scaling_told, show_header, show_plan
+    from fallline.report.ending import show_curve, show_verdict
+    from fallline.report.table import LiveTable
+
+    prepared: Prepared = prepare(frame, options, source)
+    show_header(console, prepared)
+    show_plan(console, options, scaling_told(prepared))
+    table = LiveTable(console)
+    result = run(prepared, [table, *([_print_event] if jsonl else [])])
+    table.finish(result.gap, result.best_loss)
+    console.line()
+    console.labelled("method", result.method)
+    console.labelled("step", result.rate_reason)
+    show_curve(console, result)
+    show_verdict(console, result)
+    return result
+
+
+def save(console: Console, result: Result, out: Path | None, plot: Path | None, file: Path | None) -> str | None:
+    """Save what is worth saving, say so, and say what to do next; return the model's path."""
+    from fallline.report.figure import save_png
+
+    if plot is not None:
+        save_png(result.plot(), plot)
+        console.labelled("saved", f"{plot}  (loss curve)")
+    if out is None or str(result.verdict) in NOT_SAVED:
+        if out is not None:
+            console.labelled("saved", "nothing: weights of this run are of no use")
+        return None
+    result.save(out)
+    code = f" | fallline explain {result.findings[0].code}" if result.findings else ""
+    console.labelled("NEXT", f"fallline predict {out} {file.name if file is not None else 'new.csv'}{code}")
+    console.labelled("saved", f"{out}  (model, history, data summary; no rows)")
+    return str(out)
+
+
+def finish(ctx: click.Context, result: Result, strict: bool) -> None:
+    """Leave with the verdict's exit code."""
+    if strict and result.findings and not result.verdict.exit_code:
+        ctx.exit(WARNED)
+    ctx.exit(result.verdict.exit_code)
+
+
+def as_object(result: Result, saved: str | None) -> dict[str, Any]:
+    """The result for programs; numbers that are not finite are null."""
+    coef: Any = dict(zip(result.feature_names, result.coef.tolist(), strict=True))
+    told = {
+        "schema": SCHEMA, "verdict": str(result.verdict), "certainty": str(result.certainty), "sentence": result.sentence,
+        "findings": [finding.to_dict() for finding in result.findings], "loss": result.loss.name if result.loss else None,
+        "training_loss": result.best_loss, "baseline_loss": result.baseline_loss, "gap": result.gap, "check": result.check,
+        "coef": coef, "intercept": result.intercept if isinstance(result.intercept, float) else result.intercept.tolist(),
+        "classes": list(result.classes) if result.classes else None, "method": result.method, "rate": result.rate_reason,
+        "passes": result.passes, "steps": result.steps, "seconds": result.seconds, "seed": result.settings.get("seed"),
+        "rows": result.summary.rows if result.summary else None, "columns": len(result.feature_names), "saved": saved,
+    }  # fmt: skip
+    cleaned: dict[str, Any] = _finite(told)
+    return cleaned
+
+
+def _finite(value: Any) -> Any:
+    import math
+
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print_event(event: Any) -> None:
+    told = {k: v for k, v in event._asdict().items() if k != "theta"}
+    click.echo(json.dumps({"schema": SCHEMA, "event": "step", **_finite(told)}))

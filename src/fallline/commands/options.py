@@ -1,0 +1,91 @@
+"""The options that fit, compare and demo share, as one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import click
+
+LOSSES = "squared, logistic, softmax, huber, quantile, poisson, gamma, squared hinge"
+RULES = (
+    "descent, momentum, nesterov, accelerated, adagrad, rmsprop, adadelta, adam, amsgrad, adamax, nadam, radam, adamw, lion, "
+    "averaged sgd, schedule free"
+)
+
+
+@dataclass
+class Options:
+    """What was asked for. Names are those of the options; see ``fallline fit --help``."""
+
+    target: str
+    loss: str | None = None
+    optimizer: str = "auto"
+    lr: str = "auto"
+    batch_size: int | None = None
+    l1: float = 0.0
+    l2: float = 0.0
+    lower: float | None = None
+    upper: float | None = None
+    na: str = "auto"
+    scale: bool = True
+    intercept: bool = True
+    weight: str | None = None
+    offset: str | None = None
+    exposure: str | None = None
+    drop: tuple[str, ...] = ()
+    check: float = 0.2
+    tol: float = 1e-6
+    max_passes: float | None = None
+    max_seconds: float = float("inf")
+    seed: int = 0
+
+    @classmethod
+    def taken_from(cls, given: dict[str, Any]) -> Options:
+        """The options among `given`; what is left there belongs to the command alone."""
+        return cls(**{f.name: given.pop(f.name) for f in fields(cls) if f.name in given})
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the training options to a command."""
+    listed = [
+        click.option("--loss", metavar="NAME", help=f"What is minimised: {LOSSES}. Guessed from the target."),
+        click.option("--lr", default="auto", metavar="RATE", show_default=True,
+                     help="Learning rate: auto, a number, or a schedule such as cosine:0.1."),
+        click.option("--batch-size", type=click.IntRange(min=1), help="Rows a step; 1 is stochastic. Default: all rows."),
+        click.option("--l2", type=click.FloatRange(min=0), default=0.0, help="Ridge: l2/2 ||w||^2, on standardised columns."),
+        click.option("--l1", type=click.FloatRange(min=0), default=0.0, help="Lasso: l1 ||w||_1, on standardised columns."),
+        click.option("--lower", type=float, help="Lowest coefficient allowed."),
+        click.option("--upper", type=float, help="Highest coefficient allowed."),
+        click.option("--na", type=click.Choice(["auto", "refuse", "median", "drop"]), default="auto", show_default=True,
+                     help="Empty cells: auto fills with the median and marks them in a column of their own."),
+        click.option("--scale/--no-scale", default=True, help="Standardise columns inside the model (default)."),
+        click.option("--intercept/--no-intercept", default=True, help="Fit an intercept (default)."),
+        click.option("--weight", metavar="COL", help="Column of sample weights."),
+        click.option("--offset", metavar="COL", help="Column added to the prediction on the link scale."),
+        click.option("--exposure", metavar="COL", help="Column of exposures for counts: offset = its logarithm."),
+        click.option("--drop", metavar="COL", multiple=True, help="Leave a column out. May be repeated."),
+        click.option("--check", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
+                     help="Share of the rows held out to check on."),
+        click.option("--tol", type=click.FloatRange(min=0), default=1e-6, show_default=True,
+                     help="Stop when provably within this share of the best loss."),
+        click.option("--max-passes", type=click.FloatRange(min=0), help="Budget of passes over the data."),
+        click.option("--max-seconds", type=click.FloatRange(min=0), default=float("inf"), help="Budget of seconds."),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all randomness."),
+    ]  # fmt: skip
+    for option in reversed(listed):
+        command = option(command)
+    return command
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how people and programs are spoken to."""
+    listed = [
+        click.option("--quiet", is_flag=True, help="Only the verdict."),
+        click.option("--plain", is_flag=True, help="No drawing, for screen readers and logs."),
+        click.option("--color/--no-color", default=None, help="Colour or not, whatever the terminal says."),
+    ]
+    for option in reversed(listed):
+        command = option(command)
+    return command

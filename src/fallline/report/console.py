@@ -1,0 +1,92 @@
+"""Where words for people go, and how: one decision about colour, width and characters, made once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+LABEL = 13  # columns of the labels at the left
+NARROWEST, WIDEST = 40, 100
+COLOURS = {"good": "green", "bad": "red", "warn": "yellow"}
+
+
+@dataclass
+class Console:
+    """Writes to standard error. ``plain`` is for screen readers, ``quiet`` leaves only the verdict.
+
+    Colour: on a terminal that is not dumb, unless NO_COLOR is set; FORCE_COLOR turns it on anywhere; `color` (a flag)
+    wins over both. It never carries meaning alone.
+    """
+
+    stream: TextIO
+    width: int
+    unicode: bool
+    color: bool
+    live: bool
+    plain: bool = False
+    quiet: bool = False
+
+    @classmethod
+    def open(cls, *, plain: bool = False, quiet: bool = False, color: bool | None = None) -> Console:
+        """Look at the terminal and the environment."""
+        stream = sys.stderr
+        dumb = os.environ.get("TERM") == "dumb"
+        terminal = stream.isatty()
+        live = terminal and sys.stdout.isatty() and not dumb and not os.environ.get("CI") and not plain
+        if color is None:
+            forced, refused = os.environ.get("FORCE_COLOR"), os.environ.get("NO_COLOR")
+            color = not refused and (bool(forced) or (terminal and not dumb))
+        columns = shutil.get_terminal_size((WIDEST, 24)).columns
+        encoding = (stream.encoding or "").lower().replace("-", "")
+        return cls(
+            stream,
+            min(max(columns - 1, NARROWEST), WIDEST),
+            encoding.startswith("utf"),
+            color and not plain,
+            live,
+            plain,
+            quiet,
+        )
+
+    def line(self, text: str = "") -> None:
+        """A line, unless quiet."""
+        if not self.quiet:
+            self._write(text)
+
+    def labelled(self, label: str, text: str, tone: str = "", always: bool = False) -> None:
+        """``label        text``, wrapped with the text hanging to the right of the label."""
+        if self.quiet and not always:
+            return
+        lead = f"{label:<{LABEL - 1}} "
+        body = textwrap.wrap(text, self.width - LABEL, break_long_words=False, break_on_hyphens=False) or [""]
+        if tone and self.color:
+            lead = self._styled(lead, f"bold {COLOURS[tone]}")
+        self._write(lead + body[0])
+        for rest in body[1:]:
+            self._write(" " * LABEL + rest)
+
+    def _styled(self, text: str, style: str) -> str:
+        from rich.console import Console as Rich
+        from rich.text import Text
+
+        rich = Rich(force_terminal=True, color_system="standard", width=10_000, legacy_windows=False, no_color=False)
+        with rich.capture() as held:
+            rich.print(Text(text, style=style), end="")
+        return held.get()
+
+    def _write(self, text: str) -> None:
+        if not self.unicode:
+            text = text.encode("ascii", "replace").decode("ascii")
+        self.stream.write(text + "\n")
+        self.stream.flush()
+
+
+def tone_of(verdict: Any) -> str:
+    """Which colour a verdict gets beside its word."""
+    return {"converged": "good", "good enough": "good", "diverged": "bad", "no finite optimum": "bad"}.get(
+        str(verdict), "warn"
+    )

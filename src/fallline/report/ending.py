@@ -1,0 +1,46 @@
+"""The end of a run in the terminal: the curve, the verdict, what was found, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fallline.report.console import Console, tone_of
+from fallline.report.curve import draw, in_words
+from fallline.report.figure import curve_of
+from fallline.report.text import check_line
+
+if TYPE_CHECKING:
+    from fallline.result import Result
+
+MOST_FINDINGS = 3
+
+
+def show_curve(console: Console, result: Result) -> None:
+    """The loss curve, or a sentence about it for screen readers."""
+    steps, losses, x_name = curve_of(result.history)
+    if console.plain:
+        console.labelled("curve", in_words(steps, losses))
+    elif len(steps) > 1:
+        console.line()
+        for line in draw(
+            {"loss": (steps, losses)}, width=min(console.width, 78), unicode=console.unicode, x_name=x_name
+        ):
+            console.line(line)
+
+
+def show_verdict(console: Console, result: Result) -> None:
+    """VERDICT, the check score, and at most three findings with the command that mends each."""
+    console.line()
+    told = f"{result.verdict} ({result.certainty}): {result.sentence}"
+    console.labelled("VERDICT", told, tone_of(result.verdict), always=True)
+    if result.check:
+        console.labelled("", check_line(result))
+    for i, finding in enumerate(result.findings[:MOST_FINDINGS]):
+        console.labelled("FOUND" if i == 0 else "", f"{finding.code}  {finding.sentence}", "warn")
+        if finding.automatic:
+            console.labelled("", f"     done already: {finding.automatic}")
+        if finding.remedy:
+            console.labelled("", f"     {finding.remedy}")
+    if len(result.findings) > MOST_FINDINGS:
+        rest = ", ".join(finding.code for finding in result.findings[MOST_FINDINGS:])
+        console.labelled("", f"and {rest}: fallline explain {result.findings[MOST_FINDINGS].code}")

@@ -1,0 +1,61 @@
+"""Encoded pieces put side by side: one dense array, or one CSR matrix built straight from the codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.rows.columns import Piece
+
+BLOCK_ROWS = 1 << 16  # rows that are made sparse at once: the working memory stays small beside X
+
+
+def dense(pieces: list[Piece], rows: int) -> NDArray[np.float64]:
+    """X as a float64 array (rows, total width) in C order."""
+    X = np.zeros((rows, sum(piece.width for piece in pieces)))
+    begin = 0
+    for piece in pieces:
+        if piece.values is not None:
+            X[:, begin] = piece.values
+        elif piece.codes is not None:
+            chosen = np.flatnonzero(piece.codes >= 0)
+            X[chosen, begin + piece.codes[chosen]] = 1.0
+        begin += piece.width
+    return X
+
+
+def csr(pieces: list[Piece], rows: int) -> Any:
+    """X as a CSR matrix, float64 with sorted int32 indices (int64 row starts where int32 cannot count the cells)."""
+    from scipy.sparse import csr_matrix
+
+    begins = np.cumsum([0, *(piece.width for piece in pieces)])
+    counts, indices, data = [], [], []
+    for first in range(0, rows, BLOCK_ROWS):
+        block = slice(first, min(first + BLOCK_ROWS, rows))
+        index, value = _cells(pieces, begins, block)
+        filled = value != 0.0
+        counts.append(filled.sum(axis=1))
+        indices.append(index[filled])  # row by row; within a row the pieces, and so the columns, are in order
+        data.append(value[filled])
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(counts) if counts else [])])
+    whole = np.int32 if starts[-1] <= np.iinfo(np.int32).max else np.int64
+    cells = np.concatenate(data) if data else np.empty(0)
+    where = np.concatenate(indices) if indices else np.empty(0, np.int32)
+    return csr_matrix((cells, where.astype(whole, copy=False), starts.astype(whole)), shape=(rows, int(begins[-1])))
+
+
+def _cells(
+    pieces: list[Piece], begins: NDArray[np.int64], block: slice
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The column and the value of each piece in each row of a block; a value of 0 stands for no cell."""
+    index = np.empty((block.stop - block.start, len(pieces)), dtype=np.int32)
+    value = np.empty(index.shape)
+    for j, (piece, begin) in enumerate(zip(pieces, begins, strict=False)):
+        if piece.values is not None:
+            index[:, j], value[:, j] = begin, piece.values[block]
+        elif piece.codes is not None:
+            codes = piece.codes[block]
+            index[:, j], value[:, j] = begin + codes, codes >= 0
+    return index, value

@@ -1,0 +1,194 @@
+"""Cells of text become numbers, true or false, dates and times, and holes.
+
+By all cells of a column, not by a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fallline.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EMPTY_WORDS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")  # cells that hold nothing
+FEW_BAD = 0.05  # a column with at most this share of cells that are not numbers is a column of numbers with mistakes
+ENOUGH_GOOD = 4  # and so is one with a single such cell beside at least this many numbers
+
+CODE = r"^[+-]?0\d+$"  # 007 is a code: as a number it would lose its zeros
+WHOLE_YEAR = r"\d{4}"  # 31.12.24 is not read: as a year, 24 is long ago
+DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y")
+EITHER_DAYS = (("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"))  # the day first or the month first
+CLOCKS = ("%H:%M:%S%.f", "%H:%M")
+ZONED = tuple(f"%Y-%m-%d{gap}{clock}%#z" for gap in "T " for clock in CLOCKS)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the cells of one column are: how many of them are not empty, and how many read as what."""
+
+    cells: int
+    wholes: int
+    numbers: int
+    commas: int  # numbers when a comma is the decimal point
+    codes: int
+    truths: int
+    first: str | None
+
+
+def type_text(
+    frame: pl.DataFrame,
+    place: Callable[[int], str],
+    *,
+    text: Collection[str] = (),
+    numbers: Collection[str] = (),
+    decimal_comma: bool = False,
+) -> pl.DataFrame:
+    """Give every text column of `frame` the type that all its cells have; what has none stays text.
+
+    In this order: a column with a code such as 007 stays text; true and false; whole numbers; numbers; dates, time
+    stamps (those with a zone turned into UTC) and times of day. Words for nothing (NA, null, ...) become holes.
+    Columns in `text` stay text whatever they hold; columns in `numbers` must be numbers. `place(row)` says where a row
+    is, for errors: "line 7". Raises DataError for a column that is numbers (or dates) but for a few cells, and for
+    dates that could be read in two ways.
+    """
+    import polars as pl
+
+    names = [name for name, kind in frame.schema.items() if kind == pl.String]
+    frame = frame.with_columns(_emptied(name) for name in names)
+    tried = [name for name in names if name not in text]
+    if not tried:
+        return frame
+    rows = frame.select(_facts(name).alias(name) for name in tried).row(0, named=True)
+    typed = [
+        _typed(frame[name], Facts(**rows[name]), place, name in numbers, decimal_comma).alias(name) for name in tried
+    ]
+    return frame.with_columns(typed)
+
+
+def date_text(frame: pl.DataFrame, place: Callable[[int], str]) -> pl.DataFrame:
+    """Text columns that hold dates throughout become dates; all else stays as the file declares it."""
+    import polars as pl
+
+    names = [name for name, kind in frame.schema.items() if kind == pl.String]
+    return frame.with_columns(dated(frame[name], place).alias(name) for name in names)
+
+
+def _emptied(name: str) -> pl.Expr:
+    import polars as pl
+
+    cell = pl.col(name).str.strip_chars()
+    return pl.when(~cell.is_in(EMPTY_WORDS)).then(cell).otherwise(None).alias(name)
+
+
+def _facts(name: str) -> pl.Expr:
+    import polars as pl
+
+    cell = pl.col(name)
+    return pl.struct(
+        cells=cell.count(),
+        wholes=cell.cast(pl.Int64, strict=False).count(),
+        numbers=cell.cast(pl.Float64, strict=False).count(),
+        commas=_comma_numbers(cell).count(),
+        codes=cell.str.contains(CODE).sum(),
+        truths=cell.str.to_lowercase().is_in(["true", "false"]).sum(),
+        first=cell.drop_nulls().first(),
+    )
+
+
+def _comma_numbers(cell: Any) -> Any:
+    import polars as pl
+
+    return cell.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+
+
+def _typed(cells: pl.Series, facts: Facts, place: Callable[[int], str], must: bool, decimal_comma: bool) -> pl.Series:
+    import polars as pl
+
+    if facts.cells == 0 or (facts.codes and not must):
+        return cells
+    if facts.truths == facts.cells:
+        return cells.str.to_lowercase() == "true"
+    if facts.wholes == facts.cells:
+        return cells.cast(pl.Int64)
+    if facts.numbers == facts.cells:
+        return cells.cast(pl.Float64)
+    with_comma: pl.Series = _comma_numbers(cells)
+    if decimal_comma and facts.commas == facts.cells:
+        return with_comma
+    good = facts.commas if decimal_comma else facts.numbers
+    if must or _few(facts.cells - good, good):
+        _refuse(cells, with_comma if decimal_comma else cells.cast(pl.Float64, strict=False), "number", place)
+    return dated(cells, place)
+
+
+def _few(bad: int, good: int) -> bool:
+    return bad <= FEW_BAD * (bad + good) or (bad == 1 and good >= ENOUGH_GOOD)
+
+
+def _refuse(cells: pl.Series, read: pl.Series, kind: str, place: Callable[[int], str]) -> None:
+    wrong = cells.is_not_null() & read.is_null()
+    row, bad, good = int(wrong.arg_max() or 0), int(wrong.sum()), int(read.count())
+    others = f"the other {good:,} {'cell is' if good == 1 else 'cells are'}"
+    told = f"({others})" if bad == 1 else f"({bad:,} such cells; {others})"
+    raise DataError(
+        f"column '{cells.name}', {place(row)}: {cells[row]!r} is not a {kind} {told}. "
+        f"Correct the cell or leave it empty; --drop {cells.name} leaves the column out."
+    )
+
+
+def dated(cells: pl.Series, place: Callable[[int], str]) -> pl.Series:
+    """Dates, time stamps or times of day when the cells are that, else the cells as they are."""
+    first = next(iter(cells.drop_nulls().head(1)), None)
+    if first is None or not first[:1].isdigit() or not any(mark in first for mark in "-/.: "):
+        return cells
+    for form in (*DAYS, *_stamps(DAYS), *ZONED, *CLOCKS):
+        read = _read_as(cells, form)
+        if read is not None:
+            good = int(read.count())
+            if good == cells.count():
+                return read
+            if _few(int(cells.count()) - good, good):
+                _refuse(cells, read, "time of day" if form in CLOCKS else "date", place)
+    for pair in EITHER_DAYS:
+        for day_first, month_first in (pair, *zip(_stamps(pair[:1]), _stamps(pair[1:]), strict=True)):
+            found = [read for form in (day_first, month_first) if (read := _whole(cells, form)) is not None]
+            if len(found) == 2 and not found[0].equals(found[1]):
+                raise DataError(
+                    f"column '{cells.name}': dates such as {first!r} could have the day first or the month first, and no "
+                    f"cell of the column settles it. Write them as 2024-03-31; --drop {cells.name} leaves the column out."
+                )
+            if found:
+                return found[0]
+    return cells
+
+
+def _stamps(days: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{day}{gap}{clock}" for day in days for gap in " T" for clock in CLOCKS)
+
+
+def _whole(cells: pl.Series, form: str) -> pl.Series | None:
+    read = _read_as(cells, form)
+    return read if read is not None and read.count() == cells.count() else None
+
+
+def _read_as(cells: pl.Series, form: str) -> pl.Series | None:
+    """The cells read by one format, null where they do not fit it; None when the first few already do not."""
+    few = cells.drop_nulls().head(8)
+    if _parse(few, form).count() < min(2, len(few)):
+        return None
+    return _parse(cells, form)
+
+
+def _parse(cells: pl.Series, form: str) -> pl.Series:
+
+    if form in CLOCKS:
+        return cells.str.to_time(form, strict=False)
+    cells = cells.set(~cells.str.contains(WHOLE_YEAR), None)
+    if "%H" not in form:
+        return cells.str.to_date(form, strict=False)
+    read = cells.str.to_datetime(form, strict=False, time_unit="us")
+    return read.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if form in ZONED else read

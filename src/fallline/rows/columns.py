@@ -1,0 +1,313 @@
+"""One column of a table, as numbers: what is learned of it once, and how any later table's column is turned the same way.
+
+======================  =============================================================================================
+column of the table     columns of X
+======================  =============================================================================================
+numbers                 one: the number
+true and false          one: 0 or 1
+durations               one: seconds
+times of day            one: the share of the day that has passed, 0 to 1
+text                    one 0/1 column a level but the most frequent, the *reference*: coefficients compare with it
+dates and time stamps   ``: days`` whole days since the earliest training date; ``: weekday=`` levels where there are
+                        at least 14 different dates; ``: month=`` levels where they span at least 360 days (and are at
+                        least 24); ``: time of day`` for stamps that have one. Zones are turned into UTC
+======================  =============================================================================================
+
+Parts that never change are left out. Holes (empty cells, NaN): a number's are filled with the median (true and false:
+the more frequent one), marked by a 0/1 column ``<name> is missing``; text's are a level of their own, ``(missing)``.
+"""
+
+from __future__ import annotations
+
+import abc
+import datetime
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.errors import DataError, SchemaError
+from fallline.rows.cells import dated
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MISSING, OTHER = "(missing)", "(other)"
+MANY_DATES_A_WEEK, MANY_DATES_A_YEAR, LONG = 14, 24, 360  # dates, dates and days: see the table above
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+DAY_SECONDS = 86_400.0
+EXAMPLES = 3  # unknown levels that a report shows
+
+
+class Piece(NamedTuple):
+    """Columns of X: one of `values` (m,), or `width` 0/1 columns of which `codes` (m,) says which is 1 (-1: none)."""
+
+    width: int
+    values: NDArray[np.float64] | None = None
+    codes: NDArray[np.int32] | None = None
+
+
+class Unseen(NamedTuple):
+    """Cells whose level has no column of its own: rare, or never seen in training."""
+
+    cells: int
+    examples: tuple[str, ...]
+    counted_as: str  # the other level, or the reference
+
+
+@dataclass
+class Notes:
+    """What was met while a table was encoded, by column."""
+
+    holes: dict[str, int] = field(default_factory=dict)
+    unseen: dict[str, Unseen] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Column(abc.ABC):
+    """What was learned of one column. Subclasses are plain values that JSON can hold."""
+
+    name: str
+
+    @property
+    @abc.abstractmethod
+    def kind(self) -> str:
+        """``number``, ``boolean``, ``duration``, ``time``, ``text`` or ``date``."""
+
+    @property
+    @abc.abstractmethod
+    def features(self) -> tuple[str, ...]:
+        """The names of its columns of X."""
+
+    @property
+    @abc.abstractmethod
+    def filled(self) -> float:
+        """How many of its columns of X are not zero in a typical row: decides between dense and sparse."""
+
+    @abc.abstractmethod
+    def read(self, cells: pl.Series) -> pl.Series:
+        """The cells in the type that ``encode`` takes, holes as nulls; SchemaError when they are of another kind."""
+
+    @abc.abstractmethod
+    def encode(self, cells: pl.Series, notes: Notes) -> list[Piece]:
+        """Columns of X for cells that ``read`` returned, in the order of ``features``."""
+
+
+@dataclass(frozen=True)
+class Number(Column):
+    """A column of numbers, of true and false, of durations or of times of day."""
+
+    fill: float
+    marked: bool = False
+    varies: bool = True  # False: one value only, of which the holes alone tell rows apart
+    source: str = "number"
+
+    @property
+    def kind(self) -> str:
+        return self.source
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return (self.name,) * self.varies + (f"{self.name} is missing",) * self.marked
+
+    @property
+    def filled(self) -> float:
+        return float(self.varies)
+
+    def read(self, cells: pl.Series) -> pl.Series:
+        return as_floats(cells, self.source)
+
+    def encode(self, cells: pl.Series, notes: Notes) -> list[Piece]:
+        hole = cells.is_null()
+        if hole.any():
+            notes.holes[self.name] = int(hole.sum())
+        values = cells.fill_null(self.fill).to_numpy()
+        pieces = [Piece(1, values=values)] if self.varies else []
+        return pieces + ([Piece(1, values=hole.to_numpy().astype(np.float64))] if self.marked else [])
+
+
+@dataclass(frozen=True)
+class Levels(Column):
+    """A column of text: `levels` are those that have a column, among them perhaps ``(other)`` and ``(missing)``."""
+
+    levels: tuple[str, ...]
+    reference: str
+
+    @property
+    def kind(self) -> str:
+        return "text"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}={level}" for level in self.levels)
+
+    @property
+    def filled(self) -> float:
+        return 1.0
+
+    def read(self, cells: pl.Series) -> pl.Series:
+        return as_text(cells)
+
+    def encode(self, cells: pl.Series, notes: Notes) -> list[Piece]:
+        import polars as pl
+
+        holes = cells.null_count()
+        if holes:
+            notes.holes[self.name] = holes
+        known = (self.reference, *self.levels)
+        found = cells.cast(pl.Enum(known), strict=False)
+        elsewhere = OTHER if OTHER in self.levels else self.reference
+        new = found.null_count() - holes
+        if new:
+            strange = cells.filter(found.is_null() & cells.is_not_null())
+            examples = tuple(str(cell) for cell in strange.unique(maintain_order=True).head(EXAMPLES))
+            notes.unseen[self.name] = Unseen(new, examples, elsewhere)
+            found = found.set(found.is_null() & cells.is_not_null(), elsewhere)
+        if holes:
+            found = found.fill_null(MISSING if MISSING in self.levels else self.reference)
+        codes = found.to_physical().cast(pl.Int32).to_numpy() - np.int32(1)
+        return [Piece(len(self.levels), codes=codes)]
+
+
+@dataclass(frozen=True)
+class Moment(Column):
+    """A column of dates or time stamps, made of parts: days, weekday, month, time of day."""
+
+    first: str  # the earliest training date, ISO
+    parts: tuple[Number | Levels, ...]
+    marked: bool = False
+
+    @property
+    def kind(self) -> str:
+        return "date"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        names = tuple(name for part in self.parts for name in part.features)
+        return names + (f"{self.name} is missing",) * self.marked
+
+    @property
+    def filled(self) -> float:
+        return float(len(self.parts))
+
+    def read(self, cells: pl.Series) -> pl.Series:
+        return as_stamps(cells)
+
+    def encode(self, cells: pl.Series, notes: Notes) -> list[Piece]:
+        hole = cells.is_null()
+        if hole.any():
+            notes.holes[self.name] = int(hole.sum())
+        inner = Notes()  # holes of the parts are those of the whole
+        pieces = [piece for part in self.parts for piece in part.encode(part_of(cells, part.name, self.first), inner)]
+        notes.unseen.update(inner.unseen)
+        return pieces + ([Piece(1, values=hole.to_numpy().astype(np.float64))] if self.marked else [])
+
+
+def part_of(stamps: pl.Series, part: str, first: str) -> pl.Series:
+    """The days since `first`, the weekday, the month or the time of day of time stamps; `part` ends in which."""
+    import polars as pl
+
+    which = part.rpartition(": ")[2]
+    if which == "days":
+        origin = (datetime.date.fromisoformat(first) - datetime.date(1970, 1, 1)).days
+        return (stamps.dt.date().cast(pl.Int32) - origin).cast(pl.Float64).alias(part)
+    if which == "time of day":
+        return (stamps.dt.time().cast(pl.Int64) / (DAY_SECONDS * 1e9)).alias(part)
+    return stamps.dt.strftime("%a" if which == "weekday" else "%b").alias(part)
+
+
+def as_floats(cells: pl.Series, source: str) -> pl.Series:
+    """Numbers, true and false, durations (seconds) or times (share of the day) as float64, holes as nulls.
+
+    Raises DataError for infinities, SchemaError for cells of another kind.
+    """
+    import polars as pl
+
+    kind = cells.dtype
+    if source == "duration" and kind == pl.Duration:
+        return cells.dt.total_microseconds() / 1e6
+    if source == "time" and kind == pl.Time:
+        return cells.cast(pl.Int64) / (DAY_SECONDS * 1e9)
+    if kind == pl.Boolean or kind == pl.Null or (kind.is_numeric() and source in ("number", "boolean")):
+        floats = cells.cast(pl.Float64).fill_nan(None)
+    elif kind == pl.String:
+        floats = _floats_of_text(cells, source)
+    else:
+        raise SchemaError(f"Column '{cells.name}' holds {_words(kind)}; the model was trained on {PLURALS[source]}.")
+    endless = floats.is_infinite()
+    if endless.any():
+        row = int(endless.arg_max() or 0)
+        raise DataError(
+            f"Column '{cells.name}' is infinite in {int(endless.sum()):,} of {len(cells):,} rows "
+            f"(first: row {row:,}, {floats[row]}). Correct these cells or leave them empty."
+        )
+    return floats
+
+
+def _floats_of_text(cells: pl.Series, source: str) -> pl.Series:
+    import polars as pl
+
+    words = cells.str.strip_chars().str.to_lowercase()
+    if source == "boolean":
+        words = words.replace({"true": "1", "false": "0"})
+    floats = words.cast(pl.Float64, strict=False)
+    wrong = cells.is_not_null() & floats.is_null()
+    if source not in ("number", "boolean"):
+        wrong = cells.is_not_null()
+    if wrong.any():
+        row = int(wrong.arg_max() or 0)
+        raise SchemaError(
+            f"Column '{cells.name}', row {row:,}: {cells[row]!r} is text; the model was trained on {PLURALS[source]}."
+        )
+    return floats.fill_nan(None)
+
+
+def as_text(cells: pl.Series) -> pl.Series:
+    """Text, or what else there is written as text; whole numbers without a point."""
+    import polars as pl
+
+    kind = cells.dtype
+    if kind.is_float():
+        numbers = cells.fill_nan(None)
+        if (numbers.drop_nulls() == numbers.drop_nulls().round(0)).all() and not numbers.is_infinite().any():
+            return numbers.cast(pl.Int64, strict=False).cast(pl.String)
+        return numbers.cast(pl.String)
+    if kind.is_nested() or kind == pl.Binary:
+        raise SchemaError(f"Column '{cells.name}' holds {_words(kind)}; the model was trained on text.")
+    return cells.cast(pl.String)
+
+
+def as_stamps(cells: pl.Series) -> pl.Series:
+    """Dates and time stamps as time stamps in UTC."""
+    import polars as pl
+
+    kind = cells.dtype
+    if isinstance(kind, pl.Datetime):
+        zoned = cells if kind.time_zone is None else cells.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        return zoned.cast(pl.Datetime("us"))
+    if kind in (pl.Date, pl.Null):
+        return cells.cast(pl.Datetime("us"))
+    if kind == pl.String:
+        read = dated(cells, lambda row: f"row {row:,}")
+        if read.dtype in (pl.Date, pl.Datetime):
+            return as_stamps(read)
+        if cells.null_count() == len(cells):
+            return pl.Series(cells.name, [None] * len(cells), dtype=pl.Datetime("us"))
+        row = int(cells.is_not_null().arg_max() or 0)
+        raise SchemaError(f"Column '{cells.name}', row {row:,}: {cells[row]!r} is not a date such as 2024-03-31.")
+    raise SchemaError(f"Column '{cells.name}' holds {_words(kind)}; the model was trained on dates.")
+
+
+PLURALS = {"number": "numbers", "boolean": "true and false", "duration": "durations", "time": "times of day"}
+
+
+def _words(kind: Any) -> str:
+    import polars as pl
+
+    if kind.is_temporal():
+        return "durations" if kind == pl.Duration else "times of day" if kind == pl.Time else "dates"
+    if kind.is_numeric():
+        return "numbers"
+    return "true and false" if kind == pl.Boolean else f"{kind} cells"
