@@ -3,7 +3,8 @@
     python benchmarks/startup.py [runs]
 
 Prints the median of `runs` (at least 7) interleaved runs of a bare ``python -c pass``, of ``import numpy``, of
-``import fallline``, of the first look at ``fallline.fit`` and of ``fallline --help``, and which heavy libraries each of them loads.
+``import fallline``, of the first look at ``fallline.fit`` and of ``fallline --help``, and which heavy libraries each of
+them loads.
 """
 
 from __future__ import annotations

@@ -82,6 +82,7 @@ class CommandHelp(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         from click.testing import CliRunner
+
         from fallline.cli import main
 
         shown = CliRunner().invoke(main, [*self.arguments, "--help"], prog_name="fallline", terminal_width=100)

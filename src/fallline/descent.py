@@ -57,8 +57,8 @@ def gradient_descent(
 
     For a rate that is computed instead of guessed, scaled columns and a verdict use :func:`fallline.fit`.
 
-    >>> theta, cost_history = gradient_descent([[1.0], [2.0], [3.0]], [2.0, 4.0, 6.0], learning_rate=0.1,
-    iterations=100)
+    >>> X, y = [[1.0], [2.0], [3.0]], [2.0, 4.0, 6.0]
+    >>> theta, cost_history = gradient_descent(X, y, learning_rate=0.1, iterations=100)
     >>> theta.round(6)
     array([2.])
     >>> cost_history.shape

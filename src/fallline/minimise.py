@@ -56,8 +56,8 @@ def minimize(
     had (it says what to pass), GradientError for a gradient that is wrong, DataError where f(x0) is not finite.
 
     >>> import numpy as np
-    >>> bowl = minimize(lambda x: (x[0] - 3) ** 2 + 10 * x[1] ** 2, [0.0, 1.0], grad=lambda x: np.array([2 * (x[0] -
-    3), 20 * x[1]]))
+    >>> slope = lambda x: np.array([2 * (x[0] - 3), 20 * x[1]])
+    >>> bowl = minimize(lambda x: (x[0] - 3) ** 2 + 10 * x[1] ** 2, [0.0, 1.0], grad=slope)
     >>> bowl.theta.round(4) + 0.0
     array([3., 0.])
     >>> str(bowl.verdict)

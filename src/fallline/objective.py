@@ -34,6 +34,10 @@ class Objective(abc.ABC):
         """The proximal step of the part that is not smooth (|w|, bounds)."""
         return theta
 
+    def project(self, theta: Array) -> Array:
+        """The nearest theta within the bounds: theta itself where there are none."""
+        return theta
+
     def least_slope(self, theta: Array, g: Array) -> Array:
         """The smallest subgradient: zero exactly at an optimum."""
         return g
@@ -100,6 +104,10 @@ class ModelObjective(Objective):
         w, b = self.scaling.split(theta)
         return self._joined(self.penalty.prox(w, lr), b)
 
+    def project(self, theta: Array) -> Array:
+        w, b = self.scaling.split(theta)
+        return self._joined(self.penalty.project(w), b)
+
     def least_slope(self, theta: Array, g: Array) -> Array:
         w, _ = self.scaling.split(theta)
         gw, gb = self.scaling.split(g)
@@ -144,6 +152,9 @@ class FunctionObjective(Objective):
 
     def prox(self, theta: Array, lr: float) -> Array:
         return theta if self.penalty is None else self.penalty.prox(theta, lr)
+
+    def project(self, theta: Array) -> Array:
+        return theta if self.penalty is None else self.penalty.project(theta)
 
     def least_slope(self, theta: Array, g: Array) -> Array:
         return g if self.penalty is None else self.penalty.least_slope(theta, g)

@@ -115,6 +115,7 @@ def train(
     plan for. `recoveries`: how often a diverged run may return to its best parameters and go on with a tenth of the
     rate.
     """
+    theta = theta if objective.smooth else objective.project(theta)
     record, best = Recorder(check_loss, observers), Best(theta)
     state, pace, kept, metric = optimizer.init(theta), rate.init(), None, None
     recovered, caution, J_first = 0, 1.0, math.nan
@@ -169,7 +170,7 @@ def train(
         direction = precondition.apply(metric, G) if precondition and metric else G
         move, next_state = optimizer.update(direction, state, lr)
         kept = Kept(theta, J, g, state, float(np.vdot(G, move)))
-        theta, state = theta + move, next_state
+        theta, state = theta + move if objective.smooth else objective.project(theta + move), next_state
 
     if batch_size is not None and not look.fresh:  # ended within an epoch: see what the last part of it was worth
         best.offer(_exact(objective, rows, optimizer, theta, state, math.nan, theta, batch_size), step)

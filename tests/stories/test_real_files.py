@@ -101,4 +101,4 @@ def test_bundled_classes(tmp_path: Path, name: str, loss: str) -> None:
     told = fit(tmp_path, str(tmp_path / f"{name}.csv"), "--target", "species", "--l2", "0.01")
     assert told["loss"] == loss or told.get("loss_name") == loss
     assert told["verdict"] == "converged"
-    assert told["check"]["accuracy"] > 0.9
+    assert told["check"]["accuracy"] >= 0.9

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fallline.commands.options import RULES, Options, output_options, training_options
+from fallline.commands.options import Listing, Options, output_options, training_options
 
 if TYPE_CHECKING:
     from fallline.report.console import Console
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--target", required=True, metavar="COL", help="The column to predict.")
-@click.option("--optimizers", required=True, metavar="A,B,C", help=f"Names with commas between: auto, {RULES}.")
+@click.option(
+    "--optimizers",
+    required=True,
+    metavar="A,B,C",
+    cls=Listing,
+    family="optimizers",
+    help="Names with commas between: auto,",
+)
 @training_options
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PNG", help="Write the overlaid curves as a picture.")
 @output_options

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fallline.commands.options import RULES, Options, output_options, training_options
+from fallline.commands.options import Listing, Options, output_options, training_options
 
 if TYPE_CHECKING:
     from fallline.commands.training import Prepared
@@ -23,7 +23,7 @@ NOT_SAVED = ("diverged", "no finite optimum")
 @click.command("fit")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--target", required=True, metavar="COL", help="The column to predict.")
-@click.option("--optimizer", default="auto", metavar="NAME", show_default=True, help=f"auto, or one of: {RULES}.")
+@click.option("--optimizer", default="auto", metavar="NAME", cls=Listing, family="optimizers", help="auto, or one of:")
 @training_options
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="MODEL", help="Where the model goes. [default: FILE.fall]"

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import click
 
-LOSSES = "squared, logistic, softmax, huber, quantile, poisson, gamma, squared hinge"
-RULES = (
-    "descent, momentum, nesterov, accelerated, adagrad, rmsprop, adadelta, adam, amsgrad, adamax, nadam, radam, adamw, lion, "
-    "averaged sgd, schedule free"
-)
+
+class Listing(click.Option):
+    """An option whose help ends with the names of a family, looked up when the help is shown and not before."""
+
+    def __init__(self, *declared: Any, family: str, **settings: Any) -> None:
+        super().__init__(*declared, **settings)
+        self._family, self._told = family, self.help or ""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        module = importlib.import_module(f"fallline.{self._family}")
+        self.help = f"{self._told} {', '.join(getattr(module, self._family)())}."
+        return super().get_help_record(ctx)
 
 
 @dataclass
@@ -50,7 +58,8 @@ class Options:
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the training options to a command."""
     listed = [
-        click.option("--loss", metavar="NAME", help=f"What is minimised: {LOSSES}. Guessed from the target."),
+        click.option("--loss", metavar="NAME", cls=Listing, family="losses",
+                     help="What is minimised; guessed from the target. One of:"),
         click.option("--lr", default="auto", metavar="RATE", show_default=True,
                      help="Learning rate: auto, a number, or a schedule such as cosine:0.1."),
         click.option("--batch-size", type=click.IntRange(min=1), help="Rows a step; 1 is stochastic. Default: all rows."),

@@ -68,14 +68,11 @@ def prepare(frame: pl.DataFrame, options: Options, source: str) -> Prepared:
         )
     _, classes = encode_target(values, form)
     train, held = _split(values, options, classes is not None)
-    encoder = Encoder.learn(
-        frame[train],
-        options.target,
-        na=options.na,
-        weight=options.weight,
-        offset=options.offset,
-        exposure=options.exposure,
-    )
+    sides = {"weight": options.weight, "offset": options.offset, "exposure": options.exposure}
+    if options.na == "refuse":  # holes are counted over all rows, not only those to train on
+        Encoder.learn(frame, options.target, na="refuse", **sides)
+    encoder = Encoder.learn(frame[train], options.target, na=options.na, **sides)
+    holes = {column.name: frame[column.name].null_count() for column in encoder.columns}
     return Prepared(
         source, form.name, why, options, encoder, _part(frame[train], values[train], encoder, options),
         _part(frame[held], values[held], encoder, options) if len(held) else None,

@@ -43,6 +43,10 @@ class Penalty(abc.ABC):
         """The proximal step of the part that is not smooth."""
         return w
 
+    def project(self, w: Array) -> Array:
+        """The nearest weights that are allowed: w itself, except for bounds."""
+        return w
+
     def slope_range(self, w: Array) -> tuple[Array, Array]:
         """The subdifferential of the part that is not smooth, entry by entry, as an interval: (lowest, highest)."""
         nothing = np.zeros_like(w)

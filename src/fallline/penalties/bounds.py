@@ -50,6 +50,9 @@ class Bounds(Penalty):
         return self.lower is None and self.upper is None
 
     def prox(self, w: Array, lr: float) -> Array:
+        return self.project(w)
+
+    def project(self, w: Array) -> Array:
         low, high = self._limits(w)
         inside: Array = np.clip(w, low, high)
         return inside

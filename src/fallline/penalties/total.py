@@ -48,6 +48,11 @@ class Total(Penalty):
             w = part.prox(w, lr)
         return w
 
+    def project(self, w: Array) -> Array:
+        for part in self.parts:
+            w = part.project(w)
+        return w
+
     def slope_range(self, w: Array) -> tuple[Array, Array]:
         low, high = self.parts[0].slope_range(w)
         for part in self.parts[1:]:

@@ -215,9 +215,10 @@ def _without_blank_lines(frame: pl.DataFrame, widths: NDArray[np.int64], layout:
 
 
 def _not_utf8(path: Path, error: UnicodeDecodeError) -> str:
-    line, column = 1, ""
+    line, column = 0, ""
     with path.open("rb") as file:
-        for line, raw in enumerate(file, start=1):
+        for raw in file:
+            line += 1
             try:
                 raw.decode("utf-8")
             except UnicodeDecodeError as found:

@@ -42,8 +42,8 @@ def read_table(path: str | Path, *, drop: Collection[str] = (), kinds: Mapping[s
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "houses.csv")
     ...     _ = file.write_text("id;price;seen\n007;3,5;2024-03-31\n008;NA;2024-04-01\n", encoding="utf-8")
-    ...     read_table(file).schema
-    Schema({'id': String, 'price': Float64, 'seen': Date})
+    ...     read_table(file).dtypes
+    [String, Float64, Date]
     """
     file = _existing(Path(path))
     suffix = file.suffix.lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,36 +15,46 @@ from fallline.losses._base import Loss
 if TYPE_CHECKING:
     import polars as pl
 
+if TYPE_CHECKING:
+    import polars as pl
+
 FEW_CLASSES = 20  # distinct whole numbers: up to here a column of them is taken for labels when the task is guessed
+
+ROWS_A_CLASS = 10  # rows for each of them on average: codes come again and again, measurements do not
 
 Labels = tuple[Any, ...]
 
 
-def guess_loss(values: NDArray[Any]) -> tuple[str, str]:
-    """The loss that fits a target column, and why, as words that follow "target price".
+def guess_loss(values: Any) -> tuple[str, str]:
+    """The loss that fits a target column (an array or a series), and why, as words that follow "target price".
 
     Text and booleans are labels; two distinct values of any kind are two classes; numbers are numbers, unless they are
-    whole, 0 or more, and at most ``FEW_CLASSES`` of them are distinct with none left out: 0, 1, 2, ... as classes are
-    coded. Counts are never guessed: `--loss poisson` says so.
+    whole, begin at 0 or 1, at most ``FEW_CLASSES`` of them are distinct with none left out, and there are at least
+    ``ROWS_A_CLASS`` rows for each: 0, 1, 2, ... as classes are coded. Counts are never guessed: `--loss poisson` says so.
+    Raises TargetError for dates, and for text that is different in most rows.
 
     >>> guess_loss(np.array([0.5, 1.5, 2.5]))
     ('squared', 'number')
     >>> guess_loss(np.array(["yes", "no"]))
     ('logistic', "two values: 'no', 'yes'")
     """
-    if values.dtype.kind == "f":
-        values = values[~np.isnan(values)]
+    values = _in_a_line(values)
+    _refuse_dates(values)
+    values = values[~_missing(values)]
     labels = np.unique(values.astype(str) if values.dtype.kind == "O" else values)
     if len(labels) == 2:
         return "logistic", f"two values: {', '.join(repr(_plain(label)) for label in labels)}"
     if values.dtype.kind in "OUSTb":
+        if len(labels) > max(FEW_CLASSES, len(values) / 2):
+            raise TargetError(
+                f"The target is text, and {len(labels):,} of its {len(values):,} values are different ({labels[0]!r}, "
+                f"{labels[1]!r}, ...): these are neither numbers nor classes. Is it the right column?"
+            )
         return "softmax", f"{len(labels):,} classes"
-    codes = 2 < len(labels) <= FEW_CLASSES and np.all(labels == np.arange(labels[0], labels[0] + len(labels)))
-    if codes and labels[0] in (0, 1):
-        return (
-            "softmax",
-            f"{len(labels)} classes coded {labels[0]:g} to {labels[-1]:g}; --loss squared takes them as numbers",
-        )
+    coded = 2 < len(labels) <= FEW_CLASSES and len(values) >= ROWS_A_CLASS * len(labels)
+    if coded and labels[0] in (0, 1) and np.all(labels == labels[0] + np.arange(len(labels))):
+        told = f"{len(labels)} classes coded {labels[0]:g} to {labels[-1]:g}"
+        return "softmax", f"{told}; --loss squared takes them as numbers, --loss poisson as counts"
     return "squared", "number"
 
 
@@ -54,6 +65,7 @@ def encode_target(y: Any, loss: Loss, classes: Labels | None = None) -> tuple[ND
     `classes` are the labels of an earlier call, for rows that came later. Raises TargetError, which names the row.
     """
     values = _in_a_line(y)
+    _refuse_dates(values)
     if loss.task == "number":
         numbers_, labels = _as_numbers(values, loss), None
     else:
@@ -105,9 +117,12 @@ def _labels(values: NDArray[Any], loss: Loss) -> Labels | None:
         floats = _as_numbers(values, loss)
         if loss.task == "two classes" and len(np.unique(floats)) > 2 and np.all((floats >= 0.0) & (floats <= 1.0)):
             return None  # shares
-    missing = [i for i, v in enumerate(values) if v is None or v != v] if values.dtype.kind == "O" else []
-    if missing:
-        raise TargetError(f"The target is empty in {len(missing):,} rows (first: row {missing[0]:,}). Drop these rows.")
+    missing = _missing(values)
+    if missing.any():
+        raise TargetError(
+            f"The target is empty in {int(missing.sum()):,} of {len(values):,} rows (first: row {int(missing.argmax()):,}). "
+            "Drop these rows."
+        )
     try:
         found = np.unique(values)
     except TypeError:  # labels of several kinds have no order; their words do
@@ -137,6 +152,23 @@ def _codes(values: NDArray[Any], labels: Labels) -> NDArray[np.float64]:
             f"{', '.join(map(repr, labels[:8]))}."
         )
     return codes.astype(np.float64)
+
+
+def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where nothing is said: None, NaN and what else is not equal to itself."""
+    if values.dtype.kind not in "fO":
+        return np.zeros(len(values), dtype=bool)
+    found = np.asarray(values != values, dtype=bool)
+    return found | np.fromiter((v is None for v in values), bool, len(values)) if values.dtype.kind == "O" else found
+
+
+def _refuse_dates(values: NDArray[Any]) -> None:
+    first = next(iter(values[~_missing(values)][:1]), None)
+    if values.dtype.kind in "mM" or isinstance(first, (datetime.date, datetime.time, datetime.timedelta)):
+        raise TargetError(
+            f"The target holds dates or times ({first}); a model predicts numbers or classes. Make it a number first, "
+            "such as the days since some date."
+        )
 
 
 def _is_number(value: Any) -> bool:
