@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
-from conftest import shared_file
 
 import fallline
+from conftest import shared_file
 from fallline.cli import main
 
 

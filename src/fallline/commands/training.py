@@ -68,10 +68,16 @@ def prepare(frame: pl.DataFrame, options: Options, source: str) -> Prepared:
         )
     _, classes = encode_target(values, form)
     train, held = _split(values, options, classes is not None)
-    sides = {"weight": options.weight, "offset": options.offset, "exposure": options.exposure}
+
+    def learn(part: pl.DataFrame) -> Encoder:
+        return Encoder.learn(
+            part, options.target, na=options.na,
+            weight=options.weight, offset=options.offset, exposure=options.exposure,
+        )  # fmt: skip
+
     if options.na == "refuse":  # holes are counted over all rows, not only those to train on
-        Encoder.learn(frame, options.target, na="refuse", **sides)
-    encoder = Encoder.learn(frame[train], options.target, na=options.na, **sides)
+        learn(frame)
+    encoder = learn(frame[train])
     holes = {column.name: frame[column.name].null_count() for column in encoder.columns}
     return Prepared(
         source, form.name, why, options, encoder, _part(frame[train], values[train], encoder, options),
@@ -280,7 +286,9 @@ def _columns_told(prepared: Prepared) -> list[str]:
             "auto": "filled with the median and marked by a column of their own (--na refuse: stop instead)",
             "median": "filled with the median (--na median)",
         }.get(prepared.encoder.na, "filled")
-        told.append(f"{cells:,} empty {_plural('cell', cells)} in {len(prepared.holes)} columns {how}")
+        told.append(
+            f"{cells:,} empty {_plural('cell', cells)} in {len(prepared.holes)} {_plural('column', len(prepared.holes))} {how}"
+        )
     for name, why in prepared.encoder.left_out.items():
         told.append(f"{name} left out: {why}")
     for column in prepared.encoder.columns:

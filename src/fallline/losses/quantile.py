@@ -9,6 +9,7 @@ import numpy as np
 
 from fallline.errors import SettingError
 from fallline.losses._base import Array, Loss
+from fallline.losses._start import newton_start
 
 RUNGS = 8  # each ten times sharper than the one before, the last 1e-8 of the spread of y
 LOG_2 = float(np.log(2.0))
@@ -90,7 +91,9 @@ class Quantile(Loss):
         shifted = y if offset is None else y - offset
         order = np.argsort(shifted, kind="stable")
         reached = np.cumsum(weight[order]) / weight.sum()
-        return float(shifted[order][min(int(np.searchsorted(reached, self.tau)), len(y) - 1)])
+        guess = float(shifted[order][min(int(np.searchsorted(reached, self.tau)), len(y) - 1)])
+        unit = max(self.smoothing, float(np.ptp(shifted)))
+        return newton_start(self, shifted, weight, None, guess, unit) if self.smoothing > 0.0 else guess
 
 
 def _softplus(t: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fallline.report.console import Console, tone_of
+from fallline.report.console import LABEL, Console, tone_of
 from fallline.report.curve import draw, in_words
 from fallline.report.figure import curve_of
 from fallline.report.text import check_line
@@ -20,7 +20,7 @@ def show_curve(console: Console, result: Result) -> None:
     steps, losses, x_name = curve_of(result.history)
     if console.plain:
         console.labelled("curve", in_words(steps, losses))
-    elif len(steps) > 1:
+    elif len(steps) > 2:  # two points have no curve between them; the table has said it all
         console.line()
         for line in draw(
             {"loss": (steps, losses)}, width=min(console.width, 78), unicode=console.unicode, x_name=x_name
@@ -40,7 +40,7 @@ def show_verdict(console: Console, result: Result) -> None:
         if finding.automatic:
             console.labelled("", f"     done already: {finding.automatic}")
         if finding.remedy:
-            console.labelled("", f"     {finding.remedy}")
+            console.line(" " * LABEL + f"     {finding.remedy}")  # never wrapped: it is there to be pasted
     if len(result.findings) > MOST_FINDINGS:
         rest = ", ".join(finding.code for finding in result.findings[MOST_FINDINGS:])
         console.labelled("", f"and {rest}: fallline explain {result.findings[MOST_FINDINGS].code}")

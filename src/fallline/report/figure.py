@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"  # Okabe and Ito's palette
 PALETTE = (BLUE, RED, GREEN, "#CC79A7", ORANGE, "#56B4E9", "#000000")
 DECADE = 10.0  # a log axis from here on
+FEW = 20  # steps
 
 
 def loss_curve(result: Result, ax: Axes | None = None) -> Axes:
@@ -27,7 +27,8 @@ def loss_curve(result: Result, ax: Axes | None = None) -> Axes:
     axes = _axes(ax)
     history = result.history
     steps, loss, words = curve_of(history)
-    axes.plot(steps, loss, color=BLUE, lw=1.8, label="training loss", zorder=3)
+    dots = "." if len(steps) <= FEW else ""  # a run of a few steps has points, and no curve between them
+    axes.plot(steps, loss, color=BLUE, lw=1.8, marker=dots, ms=9, label="training loss", zorder=3)
     check = np.isfinite(history.check_loss)
     if check.any():
         axes.plot(history.step[check], history.check_loss[check], color=ORANGE, lw=1.5, ls="--", label="check loss")
@@ -56,7 +57,8 @@ def compare_curves(results: dict[str, Result], ax: Axes | None = None) -> Axes:
         known = np.isfinite(history.full_loss) & (history.accepted == 1.0)
         axes.plot(
             history.passes[known], history.full_loss[known], color=PALETTE[i % len(PALETTE)],
-            ls=styles[i // len(PALETTE) % len(styles)], lw=1.7, label=name,
+            ls=styles[i // len(PALETTE) % len(styles)], lw=1.7, label=name, ms=7,
+            marker="." if known.sum() <= FEW else "",
         )  # fmt: skip
         everything.append(history.full_loss[known])
     _finish(axes, "passes over the data", np.concatenate(everything) if everything else np.empty(0))
@@ -67,15 +69,14 @@ def compare_curves(results: dict[str, Result], ax: Axes | None = None) -> Axes:
 def save_png(axes: Any, path: str | Path) -> None:
     """Write the figure that `axes` belongs to; an old file is replaced only when the new one is complete."""
     path = Path(path)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix or ".png")
-    os.close(handle)
+    beside = path.with_name(f".{path.name}.part")
     try:
-        axes.figure.savefig(beside, dpi=150, bbox_inches="tight")
+        axes.figure.savefig(beside, dpi=150, bbox_inches="tight", format=path.suffix[1:] or "png")
         os.replace(beside, path)
     except OSError as error:
         raise FalllineError(f"{path}: the figure cannot be written: {error.strerror or error}.") from None
     finally:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
 
 
 def curve_of(history: History) -> tuple[Any, Any, str]:

@@ -217,7 +217,7 @@ class Encoder:
             if fields.pop("format") != FORMAT:
                 raise ModelFileError("The model's columns are written in a newer form; update fallline to read them.")
             return cls(columns=tuple(_unpacked(column) for column in fields.pop("columns")), **_checked(fields))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, ModelFileError):
                 raise
             raise ModelFileError(f"The model's columns cannot be read: {error}.") from None
@@ -308,15 +308,19 @@ def _packed(column: Column) -> dict[str, Any]:
     return {"is": next(name for name, make in MAKES.items() if isinstance(column, make)), **fields}
 
 
-def _unpacked(fields: dict[str, Any]) -> Column:
-    make = MAKES[fields.pop("is")]
+def _unpacked(fields: dict[str, Any], makes: tuple[str, ...] = tuple(MAKES)) -> Column:
+    make = fields.pop("is")
+    if make not in makes or not all(isinstance(fields.get(name, []), list) for name in ("parts", "levels")):
+        raise ValueError(f"{make!r} is not a kind of column, or its parts are not lists")
     if "parts" in fields:
-        fields["parts"] = tuple(_unpacked(part) for part in fields["parts"])
+        fields["parts"] = tuple(_unpacked(part, ("number", "levels")) for part in fields["parts"])
     if "levels" in fields:
         fields["levels"] = tuple(fields["levels"])
-    column = make(**_checked(fields))
+    column = MAKES[make](**_checked(fields))
     if isinstance(column, Moment):
         datetime.date.fromisoformat(column.first)
+    if isinstance(column, Levels) and len({column.reference, *column.levels}) <= len(column.levels):
+        raise ValueError(f"column {column.name!r} has a level twice")
     return column
 
 

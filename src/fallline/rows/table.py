@@ -84,14 +84,15 @@ def _from_pandas(column: Any) -> pl.Series:
     """One pandas column; NaN, None and NaT become nulls, categories become text whatever they hold."""
     import polars as pl
 
+    labelled = column.dtype.name == "category"
     values = column.to_numpy()
-    if values.dtype.kind in "iufb":
+    if values.dtype.kind in "iufb" and not labelled:
         return pl.Series(values)
-    if values.dtype.kind in "mM":
+    if values.dtype.kind in "mM" and not labelled:
         return pl.Series(values.astype(f"{values.dtype.kind}8[us]"))
     cells = column.astype(object).where(column.notna(), None).tolist()
     kinds = {type(cell) for cell in cells if cell is not None}
-    if column.dtype.name == "category" or (len(kinds) > 1 and not kinds <= {int, float, bool}):
+    if labelled or (len(kinds) > 1 and not kinds <= {int, float, bool}):
         cells = [None if cell is None else str(cell) for cell in cells]
     return pl.Series(cells, strict=False)
 
