@@ -44,7 +44,7 @@ def test_it_declares_itself(loss: Loss) -> None:
 @pytest.mark.parametrize("loss", SMOOTH, ids=map(repr, SMOOTH))
 def test_slope_and_curvature_are_the_finite_differences(loss: Loss) -> None:
     y, z = draw(loss, 400, 0)
-    assert z.std() > 1 and np.abs(loss.slope(y, z)).std() > 0.05  # the inputs do move the loss
+    assert z.std() > 1 and loss.slope(y, z).std() > 0.05  # the inputs do move the loss
     h = 1e-6
     directions = np.eye(4) if z.ndim == 2 else [1.0]
     for k, d in enumerate(directions):
