@@ -227,8 +227,8 @@ def test_levels_and_holes_that_training_did_not_meet() -> None:
     assert named[1] == {"n": 5.0, "t=B": 0.0, "r=B": 0.0, "r=(other)": 0.0}
     assert report.new_holes == ("n", "t") and report.holes == {"n": 1, "t": 1}
     told = " ".join(report.sentences())
-    assert "'t': 1 cells hold levels without a column of their own ('Q'); they count as 'A'" in told
-    assert "they count as '(other)'" in told and "training met none" in told
+    assert "'t': 1 cell of levels without a column of their own ('Q'), counted as 'A'." in told
+    assert "counted as '(other)'" in told and "training met none" in told
 
 
 def test_columns_in_any_order_and_more_of_them() -> None:

@@ -46,7 +46,7 @@ def test_least_slope_is_zero_exactly_where_the_proximal_step_rests(
     penalty: Penalty, w: float, g: float, lr: float
 ) -> None:
     at = penalty.project(np.array([w]))
-    rests = bool(np.isclose(penalty.prox(at - lr * np.array([g]), lr), at, atol=1e-12).all())
+    rests = bool(np.isclose(penalty.prox(at - lr * np.array([g]), lr), at, rtol=0.0, atol=1e-12).all())
     least = penalty.least_slope(at, np.array([g]))
     low, high = penalty.slope_range(at)
     assert (abs(least[0]) <= 1e-10) == rests or abs(least[0]) <= 1e-6

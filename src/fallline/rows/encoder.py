@@ -50,16 +50,16 @@ class Report:
 
     def sentences(self) -> list[str]:
         """One sentence for everything that a person should know of; none for a table like the training table."""
-        said = [f"{self.dropped:,} rows with empty cells were dropped."] if self.dropped else []
+        said = [f"{_count(self.dropped, 'row')} with empty cells dropped."] if self.dropped else []
         said += [
-            f"'{name}': {self.holes[name]:,} empty cells were filled, and training met none in this column."
+            f"'{name}': {_count(self.holes[name], 'empty cell')} filled; training met none in this column."
             for name in self.new_holes
         ]
         for name, unseen in self.unseen.items():
             some = ", ".join(repr(level) for level in unseen.examples)
             said.append(
-                f"'{name}': {unseen.cells:,} cells hold levels without a column of their own ({some}); "
-                f"they count as '{unseen.counted_as}'."
+                f"'{name}': {_count(unseen.cells, 'cell')} of levels without a column of their own ({some}), counted as "
+                f"'{unseen.counted_as}'."
             )
         if self.ignored:
             said.append(f"Not used by the model: {_told(self.ignored)}.")
@@ -295,6 +295,10 @@ def _mark_once(columns: list[Column], features: pl.DataFrame, left_out: dict[str
         else:
             left_out[column.name] = "it has one value only, and its holes are marked already"
     return kept
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _told(names: tuple[str, ...]) -> str:
