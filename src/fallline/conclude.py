@@ -208,15 +208,16 @@ def _evidence(
 ) -> Evidence:
     objective, plan, run = stage
     named = job.learning_rate if isinstance(job.learning_rate, (int, float)) else None
-    L = plan.curvature.L if plan.curvature is not None else None
+    L = plan.curvature.measured if plan.curvature is not None else None
     if L is None and job.batch_size is None and plan.precondition is None and objective.loss.smooth:
-        L = largest_curvature(objective, job.rows, run.best.theta, job.seed).L
+        L = largest_curvature(objective, job.rows, run.best.theta, job.seed).measured
     return Evidence(
         history=run.history, summary=summary, optimizer=plan.optimizer.name, plain_descent=_plain(stage, job),
         full_batch=job.batch_size is None, learning_rate=named, largest_curvature=L,
         standardized=bool(np.any(job.scaling.scale != 1.0)), link=objective.loss.link, verdict=verdict,
         stop_reason=run.ending.reason, budget=int(min(job.horizon, 2**53)), tol=job.tol, gap=gap, best_loss=J,
-        rollbacks=run.recoveries, source=job.source.source, target=summary.target_name, extra={"separated": separated},
+rollbacks=run.recoveries, source=job.source.source, target=summary.target_name,
+        extra={"separated": separated, "adaptive": plan.optimizer.adaptive},
     )  # fmt: skip
 
 

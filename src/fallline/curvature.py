@@ -28,6 +28,11 @@ class Curvature(NamedTuple):
     products: int
     everywhere: bool
 
+    @property
+    def measured(self) -> float:
+        """L without the margin: what the products have shown, for telling people."""
+        return self.L / MARGIN
+
 
 def largest_curvature(objective: ModelObjective, rows: Rows, theta: Array, seed: int = 0) -> Curvature:
     """L by power iteration on X'^T diag(c) X' / W, in the coordinates of training."""

@@ -94,7 +94,7 @@ def _warn_if_exploded(
     if not (rose.any() and not cost[-1] < cost[0]):
         return
     limit = (
-        2.0 / largest_curvature(objective, rows, np.zeros(rows.n)).L * 1.05
+        2.0 / largest_curvature(objective, rows, np.zeros(rows.n)).measured
     )  # take the margin out again: a limit, not a step
     warnings.warn(
         f"gradient_descent: the cost rose at step {int(np.argmax(rose)) + 1} and ended at {cost[-1]:.3g}: "

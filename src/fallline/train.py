@@ -126,7 +126,7 @@ def train(
         # forward: predictions; loss J(theta); backward: gradient
         J, g = objective.value_and_grad(theta, look.batch)
         exact = _exact(objective, rows, optimizer, theta, state, J, g, batch_size) if look.fresh else None
-        J_first = J if step == 0 else J_first
+        J_first = exact.J if step == 0 and exact else J_first
 
         # how long a step; and is the point that the last one reached kept?
         lr, keep, pace = rate.update(pace, Seen(look.passes, horizon, J, *((kept.J, kept.slope) if kept else _NOTHING)))

@@ -44,14 +44,13 @@ class Diverging(Symptom):
         limit = self._limit(evidence)
         lr = evidence.learning_rate
         if lr is not None and limit is not None and lr > limit:
-            times = f"{lr / limit:,.0f}" if lr / limit >= 10 else f"{lr / limit:.2g}"
             sentence = (
-                f"Your step {lr:g} is {times} times larger than this data allows (limit {limit:.3g}). "
-                f"Scale the columns or use {limit / 2:.1g}."
+                f"Your step {lr:g} is {_times(lr / limit)} the largest stable one on this data (2/L = {limit:.3g}) and "
+                f"{_times(2.0 * lr / limit)} a good one (1/L = {limit / 2.0:.3g})."
             )
         else:
             sentence = f"The loss rose at step {step:,}: the steps are too long for this data."
-        rate = f"{limit / 2:.1g}" if limit is not None and lr is not None else "auto"
+        rate = f"{limit / 2:.2g}" if limit is not None and lr is not None else "auto"
         proved = evidence.plain_descent and bool(rose.any())
         return Finding(
             self.name, self.summary, Certainty.PROVED if proved else Certainty.MEASURED, sentence,
@@ -68,3 +67,7 @@ class Diverging(Symptom):
         met = evidence.history.curvature
         met = met[np.isfinite(met) & (met > 0.0)]
         return 2.0 / float(met.max()) if len(met) else None
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f} times" if ratio >= 10.0 else f"{ratio:.2g} times"

@@ -15,9 +15,9 @@ LARGEST_LOG = 30.0  # |z| for a log link: e^30 is 1e13
 class TargetScale(Symptom):
     """The target is in units that make the loss very large or very small, and a rate that was named does not suit them.
 
-    Rule: an identity link, a learning rate named by the user, a standard deviation of y outside 0.01 to 100, and a run
-    that did not finish; or a log link whose targets reach beyond e^30. Measured. Rules whose step has the size of the
-    rate itself (Adam and its kin) need a rate in the units of y.
+    Rule: an identity link, a rule of the Adam kind with a rate named by the user, a standard deviation of y outside
+    0.01 to 100, and a run that did not finish; or a log link whose targets reach beyond e^30. Measured. Rules whose
+    step has the size of the rate itself need a rate in the units of y.
 
     What to do: leave the rate to fallline, which takes it in units of y's spread; or divide y by the number printed.
     """
@@ -35,7 +35,9 @@ class TargetScale(Symptom):
             sentence = f"'{evidence.target}' reaches {summary.target_high:.3g}, out of range for a log link; divide it."
             return Finding(self.name, self.summary, Certainty.MEASURED, sentence, "", {"high": summary.target_high})
         sd = summary.target_sd
-        if evidence.link != "identity" or evidence.learning_rate is None or SMALL <= sd <= LARGE or sd == 0.0:
+        if evidence.link != "identity" or not evidence.extra.get("adaptive") or evidence.learning_rate is None:
+            return None
+        if SMALL <= sd <= LARGE or sd == 0.0:
             return None
         return Finding(
             self.name, self.summary, Certainty.MEASURED,
