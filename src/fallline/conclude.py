@@ -14,6 +14,7 @@ from fallline.curvature import largest_curvature
 from fallline.inverse import EIGEN_LIMIT
 from fallline.objective import FunctionObjective, ModelObjective, Objective
 from fallline.quality import check_quality
+from fallline.rates.constant import Constant
 from fallline.report.numbers import above_best, percent
 from fallline.result import Result
 from fallline.rows._base import Rows
@@ -207,7 +208,7 @@ def _evidence(
     stage: Stage, job: Job, summary: DataSummary, verdict: Verdict, J: float, gap: float | None, separated: bool
 ) -> Evidence:
     objective, plan, run = stage
-    named = job.learning_rate if isinstance(job.learning_rate, (int, float)) else None
+    named = plan.rate.lr if isinstance(plan.rate, Constant) and job.learning_rate != "auto" else None
     L = plan.curvature.measured if plan.curvature is not None else None
     if L is None and job.batch_size is None and plan.precondition is None and objective.loss.smooth:
         L = largest_curvature(objective, job.rows, run.best.theta, job.seed).measured
@@ -230,7 +231,8 @@ def conclude_function(
     ruling = _rule(run, J, None, tol, plain=False, separated=False)
     evidence = Evidence(
         history=run.history, summary=None, optimizer=plan.optimizer.name, plain_descent=False, full_batch=True,
-        learning_rate=learning_rate if isinstance(learning_rate, (int, float)) else None, largest_curvature=None,
+        learning_rate=plan.rate.lr if isinstance(plan.rate, Constant) and learning_rate != "auto" else None,
+        largest_curvature=None,
         standardized=False, link="none", verdict=ruling.verdict, stop_reason=run.ending.reason, budget=budget, tol=tol,
         gap=None, best_loss=J, rollbacks=run.recoveries,
     )  # fmt: skip

@@ -61,6 +61,7 @@ def command(file: Path, optimizers: str, **given: Any) -> None:
 
 def _show(console: Console, results: dict[str, Result]) -> None:
     from fallline.report.curve import draw
+    from fallline.report.figure import excess_curves
     from fallline.report.numbers import above_best, number, seconds
 
     rows = [("optimizer", "verdict", "loss", "above best", "check loss", "passes", "time")]
@@ -79,9 +80,8 @@ def _show(console: Console, results: dict[str, Result]) -> None:
     if console.plain or console.quiet:
         return
     console.line()
-    curves = {}
-    for name, result in results.items():
-        known = (result.history.accepted == 1.0) & (result.history.full_loss == result.history.full_loss)
-        curves[name] = (result.history.passes[known], result.history.full_loss[known])
-    for line in draw(curves, width=min(console.width, 78), unicode=console.unicode, x_name="passes"):
+    curves = excess_curves(results)
+    for line in draw(
+        curves, width=min(console.width, 78), unicode=console.unicode, x_name="passes", y_name="loss above the best"
+    ):
         console.line(line)

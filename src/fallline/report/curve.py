@@ -23,6 +23,7 @@ def draw(
     height: int = HEIGHT,
     unicode: bool = True,
     x_name: str = "step",
+    y_name: str = "loss",
 ) -> list[str]:
     """Lines that show each series (x, y); the y axis is logarithmic where everything is above 0 and spans a decade.
 
@@ -48,7 +49,7 @@ def draw(
     first, last = number(float(every_x.min())), number(float(every_x.max()))
     axis = f"{x_name} {first}"
     lines.append(f"{'':>{margin}}  {axis}{last:>{max(columns - len(axis), len(last) + 1)}}")
-    scale = "loss, log scale" if log else "loss"
+    scale = f"{y_name}, log scale" if log else y_name
     if len(kept) > 1:
         scale += ":  " + "  ".join(f"{MARKS[i % len(MARKS)]} {name}" for i, name in enumerate(kept))
     return [f"{'':>{margin}}  {scale}", *lines]

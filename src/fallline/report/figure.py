@@ -20,6 +20,7 @@ BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6
 PALETTE = (BLUE, RED, GREEN, "#CC79A7", ORANGE, "#56B4E9", "#000000")
 DECADE = 10.0  # a log axis from here on
 FEW = 20  # steps
+ROUND_OFF = 1e-14  # relative: a loss is not known better
 
 
 def loss_curve(result: Result, ax: Axes | None = None) -> Axes:
@@ -48,22 +49,32 @@ def loss_curve(result: Result, ax: Axes | None = None) -> Axes:
 
 
 def compare_curves(results: dict[str, Result], ax: Axes | None = None) -> Axes:
-    """Draw the curves of several runs over one another, by passes over the data."""
+    """Draw several runs over one another: how far each was above the best loss, by passes over the data."""
     axes = _axes(ax)
     styles = ("-", "--", "-.", ":")
-    everything: list[np.ndarray] = []
-    for i, (name, result) in enumerate(results.items()):
-        history = result.history
-        known = np.isfinite(history.full_loss) & (history.accepted == 1.0)
+    curves = excess_curves(results)
+    for i, (name, (passes, excess)) in enumerate(curves.items()):
         axes.plot(
-            history.passes[known], history.full_loss[known], color=PALETTE[i % len(PALETTE)],
-            ls=styles[i // len(PALETTE) % len(styles)], lw=1.7, label=name, ms=7,
-            marker="." if known.sum() <= FEW else "",
+            passes, excess, color=PALETTE[i % len(PALETTE)], ls=styles[i // len(PALETTE) % len(styles)], lw=1.7, ms=7,
+            marker="." if len(passes) <= FEW else "", label=name,
         )  # fmt: skip
-        everything.append(history.full_loss[known])
-    _finish(axes, "passes over the data", np.concatenate(everything) if everything else np.empty(0))
+    _finish(axes, "passes over the data", np.concatenate([excess for _, excess in curves.values()] or [np.empty(0)]))
+    axes.set_ylabel("loss above the best, J(theta) - J*")
     axes.legend(frameon=False, fontsize=9)
     return axes
+
+
+def excess_curves(results: dict[str, Result]) -> dict[str, tuple[Any, Any]]:
+    """(passes, J - J*) of each run; J* is the highest proved lower bound of the loss, or the lowest loss seen by any."""
+    proved = [result.best_loss - result.gap for result in results.values() if result.gap is not None]
+    lowest = max(proved, default=min((result.best_loss for result in results.values()), default=0.0))
+    curves = {}
+    for name, result in results.items():
+        history = result.history
+        excess = history.full_loss - lowest
+        known = np.isfinite(excess) & (history.accepted == 1.0) & (excess > ROUND_OFF * abs(lowest))
+        curves[name] = (history.passes[known], excess[known])
+    return curves
 
 
 def save_png(axes: Any, path: str | Path) -> None:
