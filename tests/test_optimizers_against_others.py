@@ -1,7 +1,9 @@
 """200 steps of every rule beside torch.optim and optax, on replayed gradients, to 1e-12.
 
 The gradients are recorded once from a noisy walk on a quadratic whose curvature differs by 1e3 between coordinates, and
-replayed to both: in closed loop some rules (Adadelta) are nearly chaotic, so that two correct programs drift apart.
+replayed to both: in closed loop some rules (Adadelta) are nearly chaotic, so that two correct programs drift apart. The
+rate changes at every step wherever the other side lets it, since conventions part there; every coordinate is held to the
+tolerance by its own size.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import fallline as fl
 from fallline.optimizers import AnyOptimizer
 
 STEPS, LR = 200, 0.01
+RATES = LR * (1.0 + 0.5 * np.sin(np.arange(STEPS)))
+STEADY = np.full(STEPS, LR)
 CURVATURE = 10.0 ** np.linspace(0, 3, 6)
 START = np.array([1.0, -2.0, 0.5, 3.0, -1.0, 0.1])
 
@@ -29,15 +33,16 @@ def gradients() -> np.ndarray:
         found.append(g)
         theta = theta - 5e-4 * g
     recorded = np.array(found)
+    recorded[:20, 1] = 0.0  # a feature that is first seen late
     spread = np.abs(recorded).mean(axis=0)
     assert spread.max() / spread.min() > 20  # the replay does cover different scales
     return recorded
 
 
-def ours(rule: AnyOptimizer, gradients: np.ndarray, answer: bool = False) -> np.ndarray:
+def ours(rule: AnyOptimizer, gradients: np.ndarray, rates: np.ndarray = STEADY, answer: bool = False) -> np.ndarray:
     theta, state, path = START.copy(), rule.init(START), []
-    for g in gradients:
-        move, state = rule.update(g, state, LR)
+    for g, lr in zip(gradients, rates.tolist(), strict=True):
+        move, state = rule.update(g, state, lr)
         theta = theta + move
         path.append(rule.answer(theta, state) if answer else theta)
     return np.array(path)
@@ -45,7 +50,7 @@ def ours(rule: AnyOptimizer, gradients: np.ndarray, answer: bool = False) -> np.
 
 def same(a: np.ndarray, b: np.ndarray, tolerance: float = 1e-12) -> None:
     assert a.shape == b.shape == (STEPS, 6)
-    scale = np.maximum(np.abs(b), np.abs(b - START).max(axis=1, keepdims=True))
+    scale = np.maximum(np.abs(b), np.abs(b - START))  # of each coordinate, so that none hides behind a larger one
     assert np.max(np.abs(a - b) / scale) <= tolerance
 
 
@@ -55,6 +60,7 @@ TORCH: dict[str, tuple[AnyOptimizer, Callable[[Any, Any], Any]]] = {
     "momentum damped": (fl.Momentum(0.9, 0.3), lambda o, p: o.SGD(p, lr=LR, momentum=0.9, dampening=0.3)),
     "nesterov": (fl.Nesterov(0.9), lambda o, p: o.SGD(p, lr=LR, momentum=0.9, nesterov=True)),
     "adagrad": (fl.AdaGrad(), lambda o, p: o.Adagrad(p, lr=LR)),
+    "adagrad with a large eps": (fl.AdaGrad(eps=1e-3), lambda o, p: o.Adagrad(p, lr=LR, eps=1e-3)),
     "adagrad decaying": (
         fl.AdaGrad(decay=0.1, initial=0.1),
         lambda o, p: o.Adagrad(p, lr=LR, lr_decay=0.1, initial_accumulator_value=0.1),
@@ -89,11 +95,12 @@ def test_torch(torch: Any, gradients: np.ndarray, name: str) -> None:
     theta = torch.nn.Parameter(torch.tensor(START))
     optimizer = make(torch.optim, [theta])
     path = []
-    for g in gradients:
+    for g, lr in zip(gradients, RATES.tolist(), strict=True):
         theta.grad = torch.tensor(g)
+        optimizer.param_groups[0]["lr"] = lr
         optimizer.step()
         path.append(theta.detach().numpy().copy())
-    same(ours(rule, gradients), np.array(path))
+    same(ours(rule, gradients, RATES), np.array(path))
 
 
 def test_torch_asgd_average(torch: Any, gradients: np.ndarray) -> None:
@@ -108,26 +115,24 @@ def test_torch_asgd_average(torch: Any, gradients: np.ndarray) -> None:
     same(ours(fl.AveragedSGD(begin=1), gradients, answer=True), np.array(path))
 
 
-OPTAX: dict[str, tuple[AnyOptimizer, Callable[[Any], Any], bool]] = {
-    "descent": (fl.Descent(), lambda o: o.sgd(LR), False),
-    "momentum": (fl.Momentum(0.9), lambda o: o.sgd(LR, momentum=0.9), False),
-    "nesterov": (fl.Nesterov(0.9), lambda o: o.sgd(LR, momentum=0.9, nesterov=True), False),
-    "rmsprop": (
-        fl.RMSProp(rho=0.99),
-        lambda o: o.rmsprop(LR, decay=0.99, eps=1e-8, eps_in_sqrt=False),
-        False,
+OPTAX: dict[str, tuple[AnyOptimizer, Callable[[Any], Any]]] = {
+    "descent": (fl.Descent(), lambda o: o.sgd(LR)),
+    "momentum": (fl.Momentum(0.9), lambda o: o.sgd(LR, momentum=0.9)),
+    "nesterov": (fl.Nesterov(0.9), lambda o: o.sgd(LR, momentum=0.9, nesterov=True)),
+    "adagrad": (fl.AdaGrad(initial=0.1, eps=1e-7, eps_in_sqrt=True), lambda o: o.adagrad(LR)),
+    "rmsprop": (fl.RMSProp(rho=0.9, eps_in_sqrt=True), lambda o: o.rmsprop(LR)),
+    "rmsprop centred": (
+        fl.RMSProp(rho=0.9, beta=0.5, centered=True, eps_in_sqrt=True),
+        lambda o: o.rmsprop(LR, momentum=0.5, centered=True),
     ),
-    "adadelta": (fl.Adadelta(), lambda o: o.adadelta(LR, rho=0.9, eps=1e-6), False),
-    "adam": (fl.Adam(), lambda o: o.adam(LR), False),
-    "adamax": (fl.AdaMax(), lambda o: o.adamax(LR), False),
-    "adamw": (fl.AdamW(weight_decay=1e-2), lambda o: o.adamw(LR, weight_decay=1e-2), False),
-    "lion": (fl.Lion(), lambda o: o.lion(LR, weight_decay=0.0), False),
-    "lion decaying": (fl.Lion(weight_decay=1e-3), lambda o: o.lion(LR, weight_decay=1e-3), False),
-    "schedule free": (
-        fl.ScheduleFree(beta=0.9),
-        lambda o: o.contrib.schedule_free(o.sgd(LR), learning_rate=LR, b1=0.9, weight_lr_power=2.0),
-        False,
-    ),
+    "rmsprop beside the root": (fl.RMSProp(), lambda o: o.rmsprop(LR, decay=0.99, eps_in_sqrt=False)),
+    "adadelta": (fl.Adadelta(), lambda o: o.adadelta(LR, rho=0.9, eps=1e-6)),
+    "adam": (fl.Adam(), lambda o: o.adam(LR)),
+    "adamax": (fl.AdaMax(), lambda o: o.adamax(LR)),
+    "nadam": (fl.NAdam(psi=1e5), lambda o: o.nadam(LR)),
+    "adamw": (fl.AdamW(weight_decay=1e-2), lambda o: o.adamw(LR, weight_decay=1e-2)),
+    "lion": (fl.Lion(), lambda o: o.lion(LR, weight_decay=0.0)),
+    "lion decaying": (fl.Lion(weight_decay=1e-3), lambda o: o.lion(LR, weight_decay=1e-3)),
 }
 
 
@@ -144,20 +149,52 @@ def optax() -> Iterator[Any]:
     jax.config.update("jax_enable_x64", before)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("name", list(OPTAX))
-def test_optax(optax: Any, gradients: np.ndarray, name: str) -> None:
+def theirs(
+    optax: Any, transform: Any, gradients: np.ndarray, answer: Callable[[Any, Any], Any] = lambda state, theta: theta
+) -> np.ndarray:
     import jax.numpy as jnp
 
-    rule, make, answer = OPTAX[name]
-    transform = make(optax)
     theta = jnp.asarray(START)
     state, path = transform.init(theta), []
     for g in gradients:
         updates, state = transform.update(jnp.asarray(g), state, theta)
         theta = optax.apply_updates(theta, updates)
-        path.append(np.asarray(theta))
-    same(ours(rule, gradients, answer), np.array(path))
+        path.append(np.asarray(answer(state, theta)))
+    return np.array(path)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", list(OPTAX))
+def test_optax(optax: Any, gradients: np.ndarray, name: str) -> None:
+    rule, make = OPTAX[name]
+    same(ours(rule, gradients), theirs(optax, make(optax), gradients))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("answer", [False, True])
+def test_optax_schedule_free(optax: Any, gradients: np.ndarray, answer: bool) -> None:
+    """Both where the gradient is taken and what is reported."""
+    transform = optax.contrib.schedule_free(optax.sgd(LR), learning_rate=LR, b1=0.9, weight_lr_power=2.0)
+    read = optax.contrib.schedule_free_eval_params if answer else lambda state, theta: theta
+    same(ours(fl.ScheduleFree(beta=0.9), gradients, answer=answer), theirs(optax, transform, gradients, read))
+
+
+def test_schedule_free_is_its_authors_loop(gradients: np.ndarray) -> None:
+    """schedule_free.SGDScheduleFree without warm-up: it keeps y and z, moves y in place, and finds x from both."""
+    beta, r = 0.8, 2.0
+    y, z, lr_max, weight_sum, walk, answers = START.copy(), START.copy(), 0.0, 0.0, [], []
+    for k, (g, lr) in enumerate(zip(gradients, RATES.tolist(), strict=True)):
+        lr_max = max(lr_max, lr)
+        weight = (k + 1) ** r * lr_max**2
+        weight_sum += weight
+        c = weight / weight_sum
+        y = (1 - c) * y + c * z + lr * (beta * (1 - c) - 1) * g
+        z = z - lr * g
+        walk.append(y)
+        answers.append((y - (1 - beta) * z) / beta)
+    rule = fl.ScheduleFree(beta=beta, r=r)
+    same(ours(rule, gradients, RATES), np.array(walk))
+    same(ours(rule, gradients, RATES, answer=True), np.array(answers))
 
 
 def test_polyak_average_is_the_mean_of_where_it_has_been(gradients: np.ndarray) -> None:

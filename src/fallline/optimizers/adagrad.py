@@ -21,9 +21,9 @@ class AdaGradState(NamedTuple):
 class AdaGrad(Optimizer[AdaGradState]):
     """s <- s + g^2;  theta <- theta - lr / (1 + t decay) * g / (sqrt(s) + eps),  t = 0, 1, ...
 
-    Rare features keep a large rate, frequent ones a small one; all rates shrink for ever (Duchi, Hazan and Singer
-    2011). Convention: torch.optim.Adagrad. optax starts s at 0.1 with eps 1e-7 inside the root; Keras starts s at 0.1
-    too: ``initial`` sets it.
+    Rare features keep a large rate, frequent ones a small one; all rates shrink for ever, so it is not for long runs
+    (Duchi, Hazan and Singer 2011). Convention: torch.optim.Adagrad. optax and Keras start s at 0.1 and divide by
+    sqrt(s + eps): ``AdaGrad(initial=0.1, eps=1e-7, eps_in_sqrt=True)``.
 
     >>> rule = AdaGrad()
     >>> rule.update(np.array([3.0, -0.1]), rule.init(np.zeros(2)), lr=0.1)[0].round(6)
@@ -33,6 +33,7 @@ class AdaGrad(Optimizer[AdaGradState]):
     eps: float = 1e-10
     initial: float = 0.0
     decay: float = 0.0
+    eps_in_sqrt: bool = False
     name: ClassVar[str] = "adagrad"
     summary: ClassVar[str] = "a rate per coordinate that shrinks with what it has seen; good for rare features"
     convention: ClassVar[str] = "torch.optim.Adagrad"
@@ -50,4 +51,5 @@ class AdaGrad(Optimizer[AdaGradState]):
     def update(self, g: Array, state: AdaGradState, lr: float) -> tuple[Array, AdaGradState]:
         total = state.total + g * g
         rate = lr / (1.0 + state.t * self.decay)
-        return -rate * g / (np.sqrt(total) + self.eps), AdaGradState(state.t + 1, total)
+        size = np.sqrt(total + self.eps) if self.eps_in_sqrt else np.sqrt(total) + self.eps
+        return -rate * g / size, AdaGradState(state.t + 1, total)

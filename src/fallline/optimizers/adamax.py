@@ -24,7 +24,7 @@ class AdaMax(Optimizer[AdaMaxState]):
     """m <- b1 m + (1-b1) g;  u <- max(b2 u, |g| + eps);  theta <- theta - lr / (1-b1^t) * m / u.
 
     Kingma and Ba (2015, section 7). Convention: torch.optim.Adamax, the same in optax; Keras adds eps to u when
-    dividing.
+    dividing. Not for gradients with outliers: one shortens the next 1 / (1-b2) steps or so.
 
     >>> rule = AdaMax()
     >>> rule.update(np.array([3.0, -0.1]), rule.init(np.zeros(2)), lr=0.1)[0].round(6)

@@ -26,7 +26,8 @@ class AMSGrad(Optimizer[AMSGradState]):
 
     Reddi, Kale and Kumar (2018): with it Adam's proof of convergence holds. Convention: torch.optim.Adam(amsgrad=True),
     whose maximum is of the uncorrected v (its documentation shows the corrected one); optax takes the maximum of the
-    corrected v, Keras of the uncorrected one with its own eps.
+    corrected v, Keras of the uncorrected one with its own eps. Not where the first gradients are huge: the largest v is
+    never forgotten, and the steps stay short.
 
     >>> rule = AMSGrad()
     >>> rule.update(np.array([3.0, -0.1]), rule.init(np.zeros(2)), lr=0.1)[0].round(6)

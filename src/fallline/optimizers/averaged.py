@@ -22,8 +22,8 @@ class AveragedSGD(Optimizer[AveragedState]):
 
     Polyak and Juditsky (1992); Ruppert (1988). With a constant rate the walk circles the optimum for ever while its
     average closes in on it. `begin` leaves out the first steps, which still carry the start. Convention: the paper's
-    plain mean; torch.optim.ASGD averages the same way (from its ``t0``) but also decays its rate and its weights
-    (``lambd``, ``alpha``).
+    plain mean; torch.optim.ASGD averages the same way (its ``t0=0`` is begin = 1) but also decays its rate and its
+    weights (``alpha``, ``lambd``). Not for runs too short to leave the start behind: the average lags.
 
     >>> import numpy as np
     >>> rule = AveragedSGD()
@@ -40,7 +40,8 @@ class AveragedSGD(Optimizer[AveragedState]):
     tracks_theta: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        need(self.begin >= 0, "AveragedSGD(begin=...)", self.begin, "begin >= 0 steps")
+        whole = self.begin >= 0 and self.begin % 1 == 0  # NaN and infinity are neither
+        need(whole, "AveragedSGD(begin=...)", self.begin, "begin >= 0, a whole number of steps")
 
     def init(self, theta: Array) -> AveragedState:
         return AveragedState(0, theta.copy(), theta.copy())

@@ -30,7 +30,8 @@ class NAdam(Optimizer[NAdamState]):
     eps).
 
     Dozat (2016). Convention: torch.optim.NAdam with psi = momentum_decay = 0.004; torch keeps the product P in single
-    precision, this in double, so long runs differ by about 1e-8. optax has no schedule; Keras's has psi = 1.
+    precision, this in double, so long runs differ by about 1e-8. optax has no schedule (b_t = b1: psi = 1e5 makes it so
+    from the first step); Keras's has psi = 1. Like Adam, it does not settle at a constant rate.
 
     >>> rule = NAdam()
     >>> bool(np.all(rule.update(np.array([3.0, -0.1]), rule.init(np.zeros(2)), lr=0.1)[0] * [1, -1] < 0))

@@ -23,9 +23,11 @@ class RMSPropState(NamedTuple):
 class RMSProp(Optimizer[RMSPropState]):
     """s <- rho s + (1 - rho) g^2;  v <- beta v + g / (sqrt(s) + eps);  theta <- theta - lr v.
 
-    Tieleman and Hinton (2012). `centered` divides by the standard deviation instead: s - mean(g)^2 in place of s.
-    Convention: torch.optim.RMSprop (rho is its alpha). optax and Keras use rho = 0.9 and sqrt(s + eps); optax with
-    ``eps_in_sqrt=False`` is the same as here, but keeps the rate inside the velocity.
+    Tieleman and Hinton (2012). `centered` divides by the standard deviation instead: max(s - mean(g)^2, 0) in place of
+    s. Convention: torch.optim.RMSprop (rho is its alpha), which has no max and ends in NaN once a constant gradient
+    makes the difference round below 0. optax and Keras divide by sqrt(s + eps), here ``eps_in_sqrt=True``, with
+    rho = 0.9, and keep the rate inside the velocity. Not with a constant rate where the optimum itself is wanted: like
+    Adam it circles.
 
     >>> rule = RMSProp(rho=0.0)
     >>> rule.update(np.array([3.0, -0.1]), rule.init(np.zeros(2)), lr=0.1)[0].round(6)
@@ -36,6 +38,7 @@ class RMSProp(Optimizer[RMSPropState]):
     eps: float = 1e-8
     beta: float = 0.0
     centered: bool = False
+    eps_in_sqrt: bool = False
     name: ClassVar[str] = "rmsprop"
     summary: ClassVar[str] = "divides by the recent size of each coordinate's gradient"
     convention: ClassVar[str] = "torch.optim.RMSprop"
@@ -53,6 +56,7 @@ class RMSProp(Optimizer[RMSPropState]):
     def update(self, g: Array, state: RMSPropState, lr: float) -> tuple[Array, RMSPropState]:
         square = self.rho * state.square + (1.0 - self.rho) * g * g
         mean = self.rho * state.mean + (1.0 - self.rho) * g if self.centered else state.mean
-        size = np.sqrt(square - mean * mean) if self.centered else np.sqrt(square)
-        velocity = self.beta * state.velocity + g / (size + self.eps)
+        spread = np.maximum(square - mean * mean, 0.0) if self.centered else square
+        size = np.sqrt(spread + self.eps) if self.eps_in_sqrt else np.sqrt(spread) + self.eps
+        velocity = self.beta * state.velocity + g / size
         return -lr * velocity, RMSPropState(state.t + 1, square, mean, velocity)
