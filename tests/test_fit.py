@@ -304,3 +304,23 @@ def test_never_diverges_and_never_lies(m: int, n: int, loss: str, seed: int, l2:
     assert np.isfinite(result.theta).all() and np.isfinite(result.best_loss)
     assert result.verdict != "diverged"
     assert result.best_loss <= result.baseline_loss * (1 + 1e-9) + 1e-12
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_predict_by_the_names_of_their_columns(diabetes, library: str) -> None:
+    """A frame whose columns come in another order is the same table, and one that lacks a column is refused."""
+    import importlib
+
+    module = importlib.import_module(library)
+    X, y = diabetes
+    names = list("abcdefghij")
+    frame = module.DataFrame({name: X[:, j] for j, name in enumerate(names)})
+    result = fallline.fit(frame, y, check=(frame[names[::-1]], y))
+    assert result.feature_names == tuple(names)
+    np.testing.assert_allclose(result.predict(frame[names[::-1]]), result.predict(frame), rtol=1e-12)
+    np.testing.assert_allclose(result.predict(X), result.predict(frame), rtol=1e-12)
+    assert result.check["loss"] == pytest.approx(result.best_loss)
+    with pytest.raises(fallline.SchemaError, match="lacks the column 'c'"):
+        result.predict(frame[["a", "b", *names[3:]]])
+    with pytest.raises(fallline.SchemaError, match="trained on 10"):
+        result.predict(X[:, :4])

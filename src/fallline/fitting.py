@@ -27,7 +27,7 @@ from fallline.rates._base import Rate
 from fallline.recorder import Event
 from fallline.result import Result
 from fallline.rows.arrays import ArrayRows
-from fallline.rows.intake import Intake, take_in
+from fallline.rows.intake import Intake, as_features, in_order, take_in
 from fallline.scaling import Scaling
 from fallline.start import best_constant, initial_theta
 from fallline.stops._base import Stop
@@ -252,7 +252,8 @@ def _split(data: Intake, check: Any, form: Loss, seed: int) -> tuple[Intake, Arr
                 f"check: got a tuple of {len(check)}; give (X, y), (X, y, weight) or (X, y, weight, offset)."
             )
         X, y, weight, offset = (*check, None, None)[:4]
-        other = take_in(X, y, form, weight, offset, data.names, data.target_name, data.classes)
+        ordered = in_order(X, as_features(X), data.names)
+        other = take_in(ordered, y, form, weight, offset, data.names, data.target_name, data.classes)
         return data, ArrayRows(other.X, other.y, other.weight, other.offset)
     m = data.X.shape[0]
     if isinstance(check, bool) or not isinstance(check, (int, float)) or not 0.0 <= check < 1.0:

@@ -14,7 +14,7 @@ from fallline.history import History
 from fallline.losses._base import Loss
 from fallline.optimizers._base import Optimizer
 from fallline.penalties._base import Penalty
-from fallline.rows.intake import as_features, check_finite
+from fallline.rows.intake import as_features, check_finite, in_order
 from fallline.summary import DataSummary
 from fallline.symptoms._base import Finding
 from fallline.verdict import Certainty, Verdict
@@ -74,11 +74,13 @@ class Result:
     def decision(self, X: Any, offset: Any = None) -> Array:
         """z = X @ coef + intercept (+ offset), (m,) or (m, K): predictions on the scale of the link.
 
-        Raises SchemaError when X does not have the columns of the training data, DataError when it is not finite.
+        A data frame's columns are found by their names, an array's by their places. Raises SchemaError when X does not
+        have the columns of the training data, DataError when it is not finite.
         """
         if self.loss is None:
             raise SettingError("This Result comes from minimize(): it is a point (theta), not a model that predicts.")
-        features = as_features(self._encoded(X))
+        table = self._encoded(X)
+        features = in_order(table, as_features(table), self.feature_names)
         if features.shape[1] != len(self.feature_names):
             raise SchemaError(
                 f"X has {features.shape[1]} columns; the model was trained on {len(self.feature_names)}: "

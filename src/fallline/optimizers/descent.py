@@ -19,8 +19,9 @@ class Descent(Optimizer[DescentState]):
     """theta <- theta - lr * g.
 
     With all rows it is batch gradient descent, with one row at a time stochastic gradient descent (SGD). The loss
-    falls at every step while lr < 2/L, L the largest curvature; above, it diverges. All libraries agree on this one. Not for badly scaled problems: the steps it needs grow with the
-    condition number, those of ``accelerated`` with its square root.
+    falls at every step while lr < 2/L, L the largest curvature; above, it diverges. All libraries agree on this one.
+    Not for badly scaled problems: the steps it needs grow with the condition number, those of ``accelerated`` with its
+    square root.
 
     >>> import numpy as np
     >>> Descent().update(np.array([2.0, -4.0]), DescentState(0), lr=0.5)[0]

@@ -23,8 +23,8 @@ class Momentum(Optimizer[MomentumState]):
 
     Polyak (1964). Along a long valley the steps add up to 1 / (1 - beta) times plain descent's; the loss may rise in
     waves on the way, which is healthy. Convention: torch.optim.SGD(momentum=beta). optax has no dampening; Keras keeps
-    the rate inside the velocity (v <- beta v - lr g), which differs once the rate changes. Not with small batches at the
-    rate that suits plain descent: their noise is amplified too.
+    the rate inside the velocity (v <- beta v - lr g), which differs once the rate changes. Not with small batches at
+    the rate that suits plain descent: their noise is amplified too.
 
     >>> rule = Momentum(beta=0.5)
     >>> move, state = rule.update(np.array([1.0]), rule.init(np.zeros(1)), lr=0.1)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.errors import DataError, SettingError, TargetError
+from fallline.errors import DataError, SchemaError, SettingError, TargetError
+from fallline.family import suggest
 from fallline.losses._base import Loss
 from fallline.rows._base import Array
 from fallline.rows.target import encode_target
@@ -115,6 +116,26 @@ def column_names(X: Any, n: int, names: Any = None) -> tuple[str, ...]:
     if len(given) != n:
         raise SettingError(f"feature_names: got {len(given)} names for {n} columns; give one name a column.")
     return given
+
+
+def in_order(X: Any, features: Any, names: tuple[str, ...]) -> Any:
+    """The columns of `features` in the order of `names`, where X is a data frame that names its own.
+
+    Arrays are taken as they lie. Raises SchemaError for a frame that lacks a column; more columns are left out.
+    """
+    own = getattr(X, "columns", None)
+    if own is None:
+        return features
+    have = {str(name): j for j, name in enumerate(own)}
+    missing = [name for name in names if name not in have]
+    if len(missing) == len(names) == features.shape[1]:  # trained on an array: its columns had no names of their own
+        return features
+    if missing:
+        raise SchemaError(
+            f"X lacks the column {missing[0]!r}, which the model was trained on.{suggest(missing[0], list(have))}"
+        )
+    order = [have[name] for name in names]
+    return features if order == list(range(features.shape[1])) else features[:, order]
 
 
 def _name_of(y: Any) -> str:
