@@ -1,9 +1,9 @@
 """200 steps of every rule beside torch.optim and optax, on replayed gradients, to 1e-12.
 
 The gradients are recorded once from a noisy walk on a quadratic whose curvature differs by 1e3 between coordinates, and
-replayed to both: in closed loop some rules (Adadelta) are nearly chaotic, so that two correct programs drift apart. The
-rate changes at every step wherever the other side lets it, since conventions part there; every coordinate is held to the
-tolerance by its own size.
+replayed to both: in closed loop some rules (Adadelta) are nearly chaotic, so that two correct programs drift apart.
+Beside torch the rate changes at every step, since conventions part there; every coordinate is held to the tolerance by
+its own size.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class ModelObjective(Objective):
         return np.concatenate([w, np.asarray(b)[None]]) if self.scaling.intercept else w
 
     def _padded(self, slope: Array) -> Array:
-        return np.concatenate([slope, np.zeros_like(slope[:1])]) if self.scaling.intercept else slope
+        return np.concatenate([slope, np.zeros((1, *slope.shape[1:]))]) if self.scaling.intercept else slope
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,9 @@ def test_impossible_settings_are_refused(name: str, kind: type) -> None:
     for field in dataclasses.fields(kind):
         if isinstance(field.default, bool):
             continue
-        for impossible in [-1, math.nan] + [1.0, 1.5] * (field.name in BELOW_ONE):
+        too_large = [1.0, 1.5] if field.name in BELOW_ONE else []
+        not_whole = [1.5, math.inf] if isinstance(field.default, int) else []
+        for impossible in [-1, math.nan, *too_large, *not_whole]:
             with pytest.raises(
                 SettingError, match=f"{kind.__name__}\\({field.name}=\\.\\.\\.\\): got {impossible}; .*must"
             ):

@@ -21,9 +21,9 @@ class AveragedSGD(Optimizer[AveragedState]):
     """theta <- theta - lr g;  the answer is the mean of theta_t over t > begin, theta_t after t steps.
 
     Polyak and Juditsky (1992); Ruppert (1988). With a constant rate the walk circles the optimum for ever while its
-    average closes in on it. `begin` leaves out that many first steps, which still carry the start. Convention: the paper's
-    plain mean; torch.optim.ASGD averages the same way (its ``t0=0`` is begin = 1) but also decays its rate and its
-    weights (``alpha``, ``lambd``). Not for runs too short to leave the start behind: the average lags.
+    average closes in on it. `begin` leaves out that many first steps, which still carry the start. Convention: the
+    paper's plain mean; torch.optim.ASGD averages the same way (its ``t0=0`` is begin = 1) but also decays its rate and
+    its weights (``alpha``, ``lambd``). Not for runs too short to leave the start behind: the average lags.
 
     >>> import numpy as np
     >>> rule = AveragedSGD()

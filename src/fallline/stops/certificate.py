@@ -30,7 +30,7 @@ class Certificate(Stop):
     def __init__(self, tol: float, certify: Certify, slope: Slope, spacing: float) -> None:
         self.tol, self.certify, self.slope, self.spacing = tol, certify, slope, spacing
         self._first: float | None = None
-        self._norm, self._pass = np.inf, -np.inf
+        self._norm, self._pass, self._decrement = np.inf, -np.inf, np.inf
 
     def good(self, gap: float, J: float, tol: float | None = None) -> bool:
         """Whether the bound `gap` at loss J is within the tolerance."""
@@ -51,5 +51,8 @@ class Certificate(Stop):
 
     def _worth_a_try(self, point: Point, norm: float) -> bool:
         if np.isfinite(point.decrement):
-            return self.good(point.decrement, point.J, self.tol * self.POLISH)
+            before, self._decrement = self._decrement, point.decrement
+            if self.good(point.decrement, point.J, self.tol * self.POLISH):
+                return True
+            return point.decrement > before / 2.0 and self.good(point.decrement, point.J)  # round-off: no more to gain
         return norm <= self.FALL * self._norm and point.passes >= self._pass + self.spacing
