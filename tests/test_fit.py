@@ -324,3 +324,30 @@ def test_frames_predict_by_the_names_of_their_columns(diabetes, library: str) ->
         result.predict(frame[["a", "b", *names[3:]]])
     with pytest.raises(fallline.SchemaError, match="trained on 10"):
         result.predict(X[:, :4])
+
+
+@pytest.mark.parametrize("tau", [0.1, 0.5, 0.9])
+def test_quantiles_equal_the_linear_program(diabetes, tau: float) -> None:
+    from scipy.optimize import linprog
+
+    X, y = diabetes
+    m = len(y)
+    A = np.column_stack([X, np.ones(m), -X, -np.ones(m), np.eye(m), -np.eye(m)])
+    cost = np.concatenate([np.zeros(2 * X.shape[1] + 2), np.full(m, tau), np.full(m, 1 - tau)]) / m
+    program = linprog(cost, A_eq=A, b_eq=y)
+    result = fallline.fit(X, y, loss=fallline.Quantile(tau))
+    assert (result.verdict, result.certainty) == ("converged", "proved")
+    assert program.fun * (1 - 1e-9) <= result.best_loss <= program.fun + result.gap
+
+
+@pytest.mark.parametrize("settings_", [{}, {"l2": 0.1}, {"l1": 0.1}, {"loss": "huber"}, {"loss": "huber", "l2": 0.01}])
+def test_more_columns_than_rows(settings_: dict) -> None:
+    """Also where the loss is flat at most rows, so that its curvature says nothing of most directions."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 200))
+    result = fallline.fit(X, X[:, 0] * 3 + 0.1 * rng.standard_normal(50), **settings_)
+    assert (result.verdict, result.certainty) == ("converged", "proved")
+
+
+def test_no_columns_is_the_best_constant() -> None:
+    assert fallline.fit(np.empty((10, 0)), np.arange(10.0)).intercept == pytest.approx(4.5)

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from fallline.inverse import Inverse, damped_inverse, pseudo_inverse
 from fallline.objective import ModelObjective
-from fallline.rows._base import Array, Rows
+from fallline.rows._base import Array, Batch, Rows
 
 RENEW = 0.1  # a step that leaves more than this share of the slope says that the curvature is out of date
+BLIND = 1e-3  # of the slope: so much of it may lie where P is singular before P is lifted
+FLOOR = 0.1  # of the largest curvature: short of a bound from above, which backtracking makes up for
 CHEAP = 300  # unknowns: up to here eigenvalues cost less than a look at the data
 
 
@@ -37,8 +41,21 @@ class HessianPreconditioner:
     def init(self, theta: Array, g: Array) -> Metric:
         """P at `theta`."""
         H = self.objective.hessian(theta, self.rows)
-        inverse = (pseudo_inverse(H) if len(H) <= CHEAP else None) or damped_inverse(H)
+        inverse = _invert(H)
+        left = float(np.linalg.norm(g.ravel() - H @ inverse.apply(g).ravel()))
+        if left > BLIND * float(
+            np.linalg.norm(g)
+        ):  # the slope has parts along which this loss is flat just here (Huber)
+            inverse = _invert(self.objective.hessian(theta, self.rows, self._lifted))
         return Metric(inverse, inverse.norm(g))
+
+    def _lifted(self, batch: Batch, z: Array) -> Array:
+        """Curvature with a floor: a share of the largest that the loss has anywhere, so that no row is flat."""
+        curvature, bound = self.objective.loss.curvature(batch.y, z), self.objective.loss.curvature_bound
+        lifted: Array = np.maximum(
+            curvature, FLOOR * (bound if bound is not None else float(curvature.max(initial=1.0)))
+        )
+        return curvature if curvature.ndim > 1 else lifted
 
     def update(self, metric: Metric, theta: Array, g: Array) -> Metric:
         """The same P while it serves; a new one when the slope in its norm fell less than tenfold."""
@@ -49,3 +66,7 @@ class HessianPreconditioner:
     def apply(metric: Metric, g: Array) -> Array:
         """P^-1 g."""
         return metric.inverse.apply(g)
+
+
+def _invert(H: Array) -> Inverse:
+    return (pseudo_inverse(H) if len(H) <= CHEAP else None) or damped_inverse(H)

@@ -11,7 +11,7 @@ from fallline.errors import SettingError
 from fallline.losses._base import Array, Loss
 from fallline.losses._start import newton_start
 
-RUNGS = 8  # each ten times sharper than the one before, the last 1e-8 of the spread of y
+RUNGS = 16  # each half a decade sharper than the one before, the last 1e-8 of the spread of y
 LOG_2 = float(np.log(2.0))
 
 
@@ -78,7 +78,7 @@ class Quantile(Loss):
     def ladder(self, unit: float) -> tuple[Loss, ...]:
         if self.smoothing > 0.0:
             return (self,)
-        return tuple(replace(self, smoothing=unit * 10.0**-rung) for rung in range(1, RUNGS + 1))
+        return tuple(replace(self, smoothing=unit * 10.0 ** (-rung / 2.0)) for rung in range(1, RUNGS + 1))
 
     @property
     def excess(self) -> float:
