@@ -35,7 +35,8 @@ def check_quality(objective: ModelObjective, held: ArrayRows, theta: Array, cons
     elif loss.link == "identity":
         spread = np.average((y - np.average(y, weights=weight)) ** 2, weights=weight)
         missed = np.average((y - loss.mean(z)) ** 2, weights=weight)
-        quality["r2"] = float(1.0 - missed / spread) if spread > 0.0 else float("nan")
+        if spread > 0.0:  # of one row, or of equal targets, nothing can be explained
+            quality["r2"] = float(1.0 - missed / spread)
     else:
         base = quality["baseline_loss"]
         quality["deviance_explained"] = 1.0 - quality["loss"] / base if base > 0.0 else float("nan")
