@@ -1,10 +1,15 @@
-"""What the tests share: where the real data lies, and how to skip when it is not there."""
+"""What the tests share: where the real data lies, how to skip when it is not there, and repeatable property tests."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test is timed, and the same examples are tried on each run: a slow machine or a lucky draw must not decide.
+settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
