@@ -83,7 +83,7 @@ def test_never_below_the_truth(name: str, seed: int, l2: float, far: float) -> N
     shape = (4, 3) if name == "softmax" else (4,)
     best = optimum(objective, rows, shape)
     rng = np.random.default_rng(seed)
-    run = fallline.fitting.fit(rows.X, rows.y, loss=LOSSES[name], l2=l2, sample_weight=rows.weight, tol=1e-12)
+    run = fallline.fit(rows.X, rows.y, loss=LOSSES[name], l2=l2, sample_weight=rows.weight, tol=1e-12)
     inward = objective.scaling.inward(run.coef, run.intercept)
     theta = inward + far * rng.standard_normal(shape)
     J, g = objective.value_and_grad(theta, rows)

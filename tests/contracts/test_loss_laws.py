@@ -119,6 +119,116 @@ def test_start_is_the_best_constant(loss: Loss, with_offset: bool) -> None:
         np.testing.assert_allclose(again, best, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("with_offset", [False, True])
+@pytest.mark.parametrize("loss", SMOOTH, ids=map(repr, SMOOTH))
+def test_at_the_start_the_weighted_slopes_sum_to_zero(loss: Loss, with_offset: bool) -> None:
+    y, z = draw(loss, 200, 5)
+    rng = np.random.default_rng(1)
+    weight = 10.0 ** rng.uniform(-2, 2, 200)
+    offset = rng.normal(0, 1.5, 200) if with_offset and z.ndim == 1 else np.zeros(200)
+    b = np.asarray(loss.start(y, weight, offset if with_offset else None))
+    slopes = loss.slope(y, offset.reshape((200,) + (1,) * b.ndim) + b)
+    pull = weight @ np.abs(slopes)
+    assert pull.max() > 1e-3 * weight.sum()  # the rows do pull, and against each other
+    np.testing.assert_allclose(weight @ slopes, 0.0, rtol=0.0, atol=1e-10 * pull.max())
+    assert b.ndim == 0 or abs(b.sum()) < 1e-12
+
+
+def far_starts() -> list[tuple[str, Loss, np.ndarray, np.ndarray, np.ndarray | None]]:
+    ten, one = np.ones(10), np.ones(1)
+    half = np.concatenate([np.zeros(50), np.full(50, 1000.0)])
+    labels = np.concatenate([ten, np.zeros(90)])
+    return [
+        ("weight far from most rows", fallline.Huber(1.0), np.append(0 * ten, 1000.0), np.append(ten, 100.0), None),
+        ("small bend", fallline.Quantile(0.3, smoothing=1e-6), np.arange(7.0), np.ones(7), None),
+        ("two clouds of offsets", fallline.Logistic(), labels, np.ones(100), half),
+        ("offsets far from zero", fallline.SquaredHinge(), labels, np.ones(100), half + 900.0),
+        ("huge exposure", fallline.Poisson(), np.append(ten, 3.0), np.ones(11), np.append(790 * ten, 800.0)),
+        ("huge exposure", fallline.Gamma(), np.append(ten, 3.0), np.ones(11), np.append(-790 * ten, -800.0)),
+        (
+            "no weight on the largest",
+            fallline.Poisson(),
+            np.append(ten, 3.0),
+            np.append(ten, 0.0),
+            np.append(ten, 800.0),
+        ),
+        ("tiny exposure", fallline.Poisson(), np.append(ten, 3.0), np.append(ten, one), np.full(11, -900.0)),
+    ]
+
+
+@pytest.mark.parametrize(("case", "loss", "y", "weight", "offset"), far_starts())
+def test_starts_are_found_however_far_they_are(case, loss, y, weight, offset) -> None:
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        b = loss.start(y, weight, offset)
+    assert np.isfinite(b)
+    used = weight > 0.0
+    slopes = loss.slope(y, b + (0.0 if offset is None else offset) + 0.0 * y)[used]
+    assert abs(weight[used] @ slopes) <= 1e-9 * (weight[used] @ np.abs(slopes) + weight.sum())
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=IDS)
+def test_the_mean_is_the_inverse_link_and_rises(loss: Loss) -> None:
+    z = np.linspace(-8, 8, 401)
+    if loss.task == "classes":
+        scores = np.random.default_rng(0).normal(0, 3, (50, 4))
+        np.testing.assert_allclose(loss.mean(scores).sum(axis=1), 1.0)
+        raised = loss.mean(scores + [0.5, 0.0, 0.0, 0.0]) - loss.mean(scores)
+        assert np.all(raised[:, 0] > 0.0) and np.all(raised[:, 1:] < 0.0)
+        np.testing.assert_allclose(
+            np.log(loss.mean(scores)[:, 1] / loss.mean(scores)[:, 0]), scores[:, 1] - scores[:, 0]
+        )
+        return
+    mu = loss.mean(z)
+    inverse = {"identity": z, "log": np.exp(z), "logit": 1.0 / (1.0 + np.exp(-z))}[loss.link]
+    if loss.name == "squared hinge":  # no probabilities: the class by the side of z
+        inverse = (z > 0.0).astype(float)
+    np.testing.assert_allclose(mu, inverse, rtol=1e-12)
+    assert np.all(np.diff(mu) >= 0.0) and mu[-1] > mu[0]
+    if loss.name not in ("quantile", "squared hinge") and loss.smooth:  # the mean is the target that costs least
+        assert np.abs(loss.slope(mu, z)).max() < 1e-9
+
+
+def test_the_pinball_loss_has_a_subgradient_and_its_rounding_exceeds_it_by_at_most_the_excess() -> None:
+    y, z = draw(fallline.Quantile(), 400, 3)
+    for tau in (0.1, 0.5, 0.8):
+        exact, rounded = fallline.Quantile(tau), fallline.Quantile(tau, smoothing=0.3)
+        assert not exact.smooth and exact.curvature_bound is None and exact.excess == 0.0
+        for other in np.linspace(-5, 5, 21):
+            line = exact.value(y, z) + exact.slope(y, z) * (other - z)
+            assert np.all(line <= exact.value(y, other + 0.0 * z) + 1e-12)
+        at_the_corner = exact.slope(y, y)
+        assert np.all((tau - 1.0 <= -at_the_corner) & (-at_the_corner <= tau))
+        over = rounded.value(y, z) - exact.value(y, z)
+        corner = rounded.value(y, y) - exact.value(y, y)
+        assert np.all(over >= -1e-12) and np.all(over <= rounded.excess + 1e-12)
+        np.testing.assert_allclose(corner, rounded.excess)
+        ladder = exact.ladder(2.0)
+        assert [rung.smoothing for rung in ladder] == sorted((rung.smoothing for rung in ladder), reverse=True)
+        assert all(rung.smooth and rung.tau == tau for rung in ladder)
+
+
+@pytest.mark.parametrize("loss", SMOOTH, ids=map(repr, SMOOTH))
+def test_the_curvature_bound_is_the_largest_curvature(loss: Loss) -> None:
+    z = np.linspace(-30, 30, 60001)
+    y = np.ones_like(z)
+    if loss.task == "classes":
+        top = float(np.linalg.eigvalsh(loss.curvature(np.zeros(1), np.array([[0.0, 0.0, -60.0]]))).max())
+    else:
+        top = float(loss.curvature(y, z).max())
+    if loss.curvature_bound is None:
+        assert top > 1e10
+    else:
+        assert top == pytest.approx(loss.curvature_bound, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=IDS)
+def test_small_floats_stay_small(loss: Loss) -> None:
+    y, z = (a.astype(np.float32) for a in draw(loss, 20, 4))
+    results = [loss.value(y, z), loss.slope(y, z), loss.curvature(y, z), loss.mean(z)]
+    results.append(loss.curvature_floor(y, z, np.ones(20, np.float32)))
+    assert {r.dtype for r in results} == {np.dtype(np.float32)}
+
+
 @pytest.mark.parametrize("loss", LOSSES, ids=IDS)
 def test_starts_stay_finite_where_data_is_extreme(loss: Loss) -> None:
     y = {"gamma": np.full(5, 1e-9), "softmax": np.zeros(5)}.get(loss.name, np.zeros(5))
@@ -162,7 +272,9 @@ def test_values_are_those_of_scikit_learn() -> None:
         (fallline.Poisson(), [1.0, -2.0], "zero or more: 1 is not .first: row 1, y = -2"),
         (fallline.Gamma(), [1.0, 0.0, -1.0], "above zero: 2 are not .first: row 1, y = 0"),
         (fallline.Logistic(), [0.0, 1.5], "between 0 and 1"),
-        (fallline.SquaredHinge(), [0.0, 0.5], "two values"),
+        (fallline.Logistic(), [0.0, 1.01, -0.5], "between 0 and 1: 2 are not .first: row 1, y = 1.01"),
+        (fallline.SquaredHinge(), [0.0, 0.5], "two values.*: 1 is not .first: row 1, y = 0.5"),
+        (fallline.Softmax(), [0.0, 2.0, 1.5, -1.0], "class codes .*: 2 are not .first: row 2, y = 1.5"),
     ],
 )
 def test_targets_out_of_range_are_named(loss: Loss, y: list[float], words: str) -> None:
@@ -170,6 +282,15 @@ def test_targets_out_of_range_are_named(loss: Loss, y: list[float], words: str) 
 
     assert re.search(words, loss.check_targets(np.array(y)) or "")
     assert loss.check_targets(np.array([1.0])) is None
+
+
+def test_targets_at_the_edge_are_accepted() -> None:
+    assert fallline.Poisson().check_targets(np.array([0.0, 0.5, 1e9])) is None
+    assert fallline.Gamma().check_targets(np.array([1e-300, 1e9])) is None
+    assert fallline.Logistic().check_targets(np.array([0.0, 0.25, 1.0])) is None
+    assert fallline.Softmax().check_targets(np.array([0.0, 3.0])) is None
+    for loss in (fallline.Squared(), fallline.Huber(), fallline.Quantile()):
+        assert loss.check_targets(np.array([-1e9, 0.0])) is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from fallline.penalties._base import Penalty
 PENALTIES: list[Penalty] = [
     fallline.NoPenalty(), fallline.L2(0.7), fallline.L1(0.4), fallline.ElasticNet(0.3, 0.5), fallline.Bounds(-0.5, 1.0),
     fallline.Bounds(lower=0.0), fallline.L1(0.4) + fallline.Bounds(lower=0.0), fallline.L2(0.2) + fallline.Bounds(-1.0, 0.5),
-    fallline.ElasticNet(0.3, 0.5) + fallline.Bounds(upper=0.2),
+    fallline.ElasticNet(0.3, 0.5) + fallline.Bounds(upper=0.2), fallline.L2(0.3) + fallline.Bounds(lower=1.0) + fallline.L1(0.5),
 ]  # fmt: skip
 
 
@@ -55,7 +57,8 @@ def test_least_slope_is_zero_exactly_where_the_proximal_step_rests(
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
 def test_slope_is_the_finite_difference_of_the_smooth_part(penalty: Penalty) -> None:
-    w = np.array([0.15, 0.1, 0.05])  # strictly within all bounds
+    w = penalty.project(np.array([0.15, 0.1, 0.05]))  # strictly within all bounds, or moved there
+    w = w + 0.1 if np.any(w >= 1.0) else w
     h = 1e-6
     low, high = penalty.slope_range(w)
     for j in range(3):
@@ -64,6 +67,64 @@ def test_slope_is_the_finite_difference_of_the_smooth_part(penalty: Penalty) -> 
         measured = (penalty.value(w + d) - penalty.value(w - d)) / (2 * h)
         corner = 0.5 * (low[j] + high[j]) if np.isfinite(low[j] + high[j]) else 0.0
         assert measured == pytest.approx(penalty.slope(w)[j] + corner, abs=1e-7)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
+@settings(max_examples=40, deadline=None)
+@given(pair=st.lists(st.floats(-3, 3), min_size=6, max_size=6), lr=st.floats(0.01, 2.0))
+def test_prox_brings_no_two_points_further_apart(penalty: Penalty, pair: list[float], lr: float) -> None:
+    u, v = np.array(pair[:3]), np.array(pair[3:])
+    apart = np.linalg.norm(penalty.prox(u, lr) - penalty.prox(v, lr))
+    assert apart <= np.linalg.norm(u - v) + 1e-12
+    once = penalty.project(u)
+    np.testing.assert_array_equal(penalty.project(once), once)
+
+
+@pytest.mark.parametrize(
+    "penalty", [*PENALTIES, fallline.L1(0.0), fallline.ElasticNet(0.0, 1.0), fallline.Bounds()], ids=repr
+)
+def test_smooth_says_whether_the_proximal_step_does_nothing(penalty: Penalty) -> None:
+    w = np.linspace(-3, 3, 25)
+    assert penalty.smooth == bool(np.all(penalty.prox(w, 0.7) == w))
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
+def test_several_classes_are_penalised_column_by_column(penalty: Penalty) -> None:
+    W = np.random.default_rng(0).normal(size=(3, 4))
+    G = np.random.default_rng(1).normal(size=(3, 4))
+    assert penalty.value(W) == pytest.approx(sum(penalty.value(w) for w in W.T))
+    for act in (penalty.slope, penalty.project, lambda w: penalty.prox(w, 0.3)):
+        np.testing.assert_array_equal(act(W), np.column_stack([act(w) for w in W.T]))
+    both = [penalty.least_slope(w, g) for w, g in zip(W.T, G.T, strict=True)]
+    np.testing.assert_array_equal(penalty.least_slope(W, G), np.column_stack(both))
+
+
+def test_bounds_of_each_column_hold_for_every_class() -> None:
+    bounds = fallline.Bounds([0.0, -1.0, 2.0], [0.5, 1.0, 3.0])
+    W = np.random.default_rng(0).normal(0, 3, (3, 3))
+    np.testing.assert_array_equal(bounds.project(W), np.clip(W, [[0.0], [-1.0], [2.0]], [[0.5], [1.0], [3.0]]))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_a_sum_is_the_same_in_any_order_and_however_nested(order: tuple[int, ...]) -> None:
+    parts = [fallline.L2(0.3), fallline.L1(0.5), fallline.Bounds(lower=1.0)]
+    a, b, c = (parts[i] for i in order)
+    w, g = np.array([-1.0, 1.0, 1.2, 3.0]), np.array([0.4, -0.9, 0.1, -0.5])
+    for total in ((a + b) + c, a + (b + c)):
+        assert total.value(w) == pytest.approx(0.15 * w @ w + 0.5 * np.abs(w).sum())
+        np.testing.assert_allclose(total.slope(w), 0.3 * w)
+        np.testing.assert_allclose(total.prox(w, 1.0), [1.0, 1.0, 1.0, 2.5])
+        np.testing.assert_allclose(total.least_slope(np.maximum(w, 1.0), g), [0.0, -0.4, 0.6, 0.0])
+
+
+def test_bounds_that_nothing_can_keep_are_refused() -> None:
+    with pytest.raises(fallline.SettingError, match="contradict"):
+        fallline.Bounds(0.0, 1.0) + fallline.Bounds(2.0, 3.0)
+    for limits in ((np.inf, None), (None, -np.inf), ([0.0, np.inf], None)):
+        with pytest.raises(fallline.SettingError, match="finite"):
+            fallline.Bounds(*limits)
+    fallline.Bounds(0.0, 1.0) + fallline.Bounds(1.0, 3.0)
+    fallline.Bounds(-np.inf, np.inf)
 
 
 def test_bounds_scale_with_the_columns_and_l2_does_not() -> None:

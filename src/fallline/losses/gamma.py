@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fallline.losses._base import Array, Loss, first_bad
+from fallline.losses._start import log_sum
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Gamma(Loss):
             return mu
 
     def start(self, y: Array, weight: Array, offset: Array | None) -> float:
-        return float(np.log(np.average(y if offset is None else y * np.exp(-offset), weights=weight)))
+        t = np.log(y) if offset is None else np.log(y) - offset
+        return log_sum(weight, t) - float(np.log(weight.sum()))
 
     def check_targets(self, y: Array) -> str | None:
         bad = y <= 0.0

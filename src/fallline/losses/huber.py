@@ -9,7 +9,7 @@ import numpy as np
 
 from fallline.errors import SettingError
 from fallline.losses._base import Array, Loss
-from fallline.losses._start import newton_start
+from fallline.losses._start import newton_start, weighted_quantile
 
 
 @dataclass(frozen=True)
@@ -55,4 +55,6 @@ class Huber(Loss):
 
     def start(self, y: Array, weight: Array, offset: Array | None) -> float:
         shifted = y if offset is None else y - offset
-        return newton_start(self, shifted, weight, None, float(np.median(shifted)), self.delta)
+        # The optimum is within delta of a weighted median: the slope is delta times the mean of the median's slope over
+        # [b - delta, b + delta].
+        return newton_start(self, shifted, weight, None, weighted_quantile(shifted, weight, 0.5), self.delta)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fallline.losses._base import Array, Loss, first_bad
+from fallline.losses._start import log_sum
 
 FEWEST = 1e-9  # a mean count: keeps the start finite where all counts are zero
 
@@ -51,8 +52,9 @@ class Poisson(Loss):
             return mu
 
     def start(self, y: Array, weight: Array, offset: Array | None) -> float:
-        exposure = float(weight.sum()) if offset is None else float(weight @ np.exp(offset))
-        return float(np.log(max(float(weight @ y), FEWEST * float(weight.sum())) / exposure))
+        total = float(weight.sum())
+        exposure = float(np.log(total)) if offset is None else log_sum(weight, offset)
+        return float(np.log(max(float(weight @ y), FEWEST * total))) - exposure
 
     def check_targets(self, y: Array) -> str | None:
         bad = y < 0.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from fallline.errors import SettingError
 from fallline.losses._base import Array, Loss
-from fallline.losses._start import newton_start
+from fallline.losses._start import newton_start, weighted_quantile
 
 RUNGS = 16  # each half a decade sharper than the one before, the last 1e-8 of the spread of y
 LOG_2 = float(np.log(2.0))
@@ -60,7 +60,7 @@ class Quantile(Loss):
         r, h = y - z, self.smoothing
         if h > 0.0:
             return _sigmoid(-r / h) - self.tau
-        return np.where(r > 0.0, -self.tau, np.where(r < 0.0, 1.0 - self.tau, 0.0))
+        return np.where(r > 0.0, -self.tau, np.where(r < 0.0, 1.0 - self.tau, 0.0)).astype(z.dtype)
 
     def curvature(self, y: Array, z: Array) -> Array:
         return self.curvature_floor(y, z, np.zeros_like(z))
@@ -89,11 +89,8 @@ class Quantile(Loss):
 
     def start(self, y: Array, weight: Array, offset: Array | None) -> float:
         shifted = y if offset is None else y - offset
-        order = np.argsort(shifted, kind="stable")
-        reached = np.cumsum(weight[order]) / weight.sum()
-        guess = float(shifted[order][min(int(np.searchsorted(reached, self.tau)), len(y) - 1)])
-        unit = max(self.smoothing, float(np.ptp(shifted)))
-        return newton_start(self, shifted, weight, None, guess, unit) if self.smoothing > 0.0 else guess
+        guess = weighted_quantile(shifted, weight, self.tau)
+        return newton_start(self, shifted, weight, None, guess, self.smoothing) if self.smoothing > 0.0 else guess
 
 
 def _softplus(t: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fallline.losses._base import Array, Loss, Task
+from fallline.losses._base import Array, Loss, Task, first_bad
 
 RAREST = 1e-9  # a class share: keeps the start finite where a class has no weight
 
@@ -42,7 +42,7 @@ class Softmax(Loss):
 
     def curvature(self, y: Array, z: Array) -> Array:
         mu = self.mean(z)
-        return mu[:, :, None] * np.eye(z.shape[1]) - mu[:, :, None] * mu[:, None, :]
+        return mu[:, :, None] * np.eye(z.shape[1], dtype=mu.dtype) - mu[:, :, None] * mu[:, None, :]
 
     def curvature_floor(self, y: Array, z: Array, radius: Array) -> Array:
         # d/dt log(v^T H(z + t d) v) >= -range(d): the third derivative is bounded by range(d) times the second.
@@ -62,6 +62,10 @@ class Softmax(Loss):
         b = np.log(np.maximum(shares, RAREST))
         centred: Array = b - b.mean()
         return centred
+
+    def check_targets(self, y: Array) -> str | None:
+        bad = (y < 0.0) | (y != np.floor(y))
+        return f"Softmax loss needs class codes 0, 1, 2, ...: {first_bad(y, bad)}." if bad.any() else None
 
 
 def _own(y: Array, z: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fallline.losses._base import Array, Loss, Task
+from fallline.losses._base import Array, Loss, Task, first_bad
 from fallline.losses._start import newton_start
 
 
@@ -50,8 +50,12 @@ class SquaredHinge(Loss):
 
     def start(self, y: Array, weight: Array, offset: Array | None) -> float:
         guess = float(np.average(2.0 * y - 1.0, weights=weight))
-        return guess if offset is None else newton_start(self, y, weight, offset, guess)
+        if offset is None:
+            return guess
+        return newton_start(self, y, weight, offset, guess - float(np.average(offset, weights=weight)))
 
     def check_targets(self, y: Array) -> str | None:
         bad = (y != 0.0) & (y != 1.0)
-        return "Squared hinge loss needs labels of two values, not shares between 0 and 1." if bad.any() else None
+        if not bad.any():
+            return None
+        return f"Squared hinge loss needs labels of two values, coded 0 and 1, not shares: {first_bad(y, bad)}."

@@ -41,6 +41,11 @@ class Bounds(Penalty):
             raise SettingError(
                 f"Bounds: lower={self.lower!r} is above upper={self.upper!r} somewhere; lower <= upper is needed."
             )
+        if np.any(np.isposinf(low)) or np.any(np.isneginf(high)):
+            raise SettingError(
+                f"Bounds: got lower={self.lower!r}, upper={self.upper!r}, which no finite weight can keep; "
+                "lower is below infinity and upper above minus infinity."
+            )
 
     def value(self, w: Array) -> float:
         return 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fallline.errors import SettingError
 from fallline.penalties._base import Array, Penalty
 from fallline.penalties.bounds import Bounds
 
@@ -23,8 +24,13 @@ class Total(Penalty):
     summary: ClassVar[str] = "several penalties together"
 
     def __post_init__(self) -> None:
-        ordered = sorted(self.parts, key=lambda part: isinstance(part, Bounds))
-        object.__setattr__(self, "parts", tuple(ordered))
+        # A sum of sums is one sum: else bounds within it would be applied before the parts that were added later.
+        flat = [inner for part in self.parts for inner in (part.parts if isinstance(part, Total) else (part,))]
+        if not flat:
+            raise SettingError("Total(parts=...): got none; give one penalty or more, or use NoPenalty().")
+        flat.sort(key=lambda part: isinstance(part, Bounds))
+        object.__setattr__(self, "parts", tuple(flat))
+        _check_overlap([part for part in flat if isinstance(part, Bounds)])
 
     def value(self, w: Array) -> float:
         return sum(part.value(w) for part in self.parts)
@@ -62,3 +68,13 @@ class Total(Penalty):
 
     def scaled(self, scale: Array) -> Total:
         return Total(tuple(part.scaled(scale) for part in self.parts))
+
+
+def _check_overlap(bounds: list[Bounds]) -> None:
+    """Raise where two bounds leave no weight that keeps both: then no order of clipping would be right."""
+    for i, one in enumerate(bounds):
+        for other in bounds[:i]:
+            try:
+                Bounds(other.lower, one.upper), Bounds(one.lower, other.upper)
+            except SettingError as error:
+                raise SettingError(f"Total: {one!r} and {other!r} contradict each other. {error}") from None
