@@ -57,12 +57,14 @@ class Console:
         if not self.quiet:
             self._write(text)
 
-    def labelled(self, label: str, text: str, tone: str = "", always: bool = False) -> None:
-        """``label        text``, wrapped with the text hanging to the right of the label."""
+    def labelled(self, label: str, text: str, tone: str = "", always: bool = False, hang: int = 0) -> None:
+        """``label        text``, wrapped with the text hanging to the right of the label, `hang` columns further in."""
         if self.quiet and not always:
             return
         lead = f"{label:<{LABEL - 1}} "
-        body = textwrap.wrap(text, self.width - LABEL, break_long_words=False, break_on_hyphens=False) or [""]
+        body = textwrap.wrap(
+            text, self.width - LABEL, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
+        ) or [""]
         if tone and self.color:
             lead = self._styled(lead, f"bold {COLOURS[tone]}")
         self._write(lead + body[0])

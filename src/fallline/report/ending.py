@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fallline.result import Result
 
 MOST_FINDINGS = 3
+CODE = 5  # columns of "D20  ": what belongs to a finding stands to the right of its code
 
 
 def show_curve(console: Console, result: Result) -> None:
@@ -36,11 +37,11 @@ def show_verdict(console: Console, result: Result) -> None:
     if result.check:
         console.labelled("", check_line(result))
     for i, finding in enumerate(result.findings[:MOST_FINDINGS]):
-        console.labelled("FOUND" if i == 0 else "", f"{finding.code}  {finding.sentence}", "warn")
+        console.labelled("FOUND" if i == 0 else "", f"{finding.code}  {finding.sentence}", "warn", hang=CODE)
         if finding.automatic:
-            console.labelled("", f"     done already: {finding.automatic}")
+            console.labelled("", f"{'':{CODE}}done already: {finding.automatic}", hang=CODE)
         if finding.remedy:
-            console.line(" " * LABEL + f"     {finding.remedy}")  # never wrapped: it is there to be pasted
+            console.line(" " * (LABEL + CODE) + finding.remedy)  # never wrapped: it is there to be pasted
     if len(result.findings) > MOST_FINDINGS:
         rest = ", ".join(finding.code for finding in result.findings[MOST_FINDINGS:])
         console.labelled("", f"and {rest}: fallline explain {result.findings[MOST_FINDINGS].code}")

@@ -8,8 +8,8 @@ import math
 def number(x: float, digits: int = 4) -> str:
     """`digits` significant digits, thousands separated, an exponent only where it must be.
 
-    >>> number(206855.8), number(0.000012345), number(3.0), number(float("nan"))
-    ('206,900', '1.234e-05', '3', '-')
+    >>> number(206855.8), number(0.000012345), number(3.0), number(1000.0), number(float("nan"))
+    ('206,900', '1.234e-05', '3', '1,000', '-')
     """
     if math.isnan(x):
         return "-"
@@ -20,8 +20,18 @@ def number(x: float, digits: int = 4) -> str:
     size = math.floor(math.log10(abs(x)))
     if size >= 9 or size < -4:
         return f"{x:.{digits - 1}e}"
-    rounded = round(x, digits - 1 - size)
-    return f"{rounded:,.{max(digits - 1 - size, 0)}f}".rstrip("0").rstrip(".") if size < digits else f"{rounded:,.0f}"
+    told = f"{round(x, digits - 1 - size):,.{max(digits - 1 - size, 0)}f}"
+    return told.rstrip("0").rstrip(".") if "." in told else told  # zeros before the point are worth something
+
+
+def count(n: float, one: str, many: str) -> str:
+    """A whole number of things.
+
+    >>> count(1, "pass", "passes"), count(1000.0, "pass", "passes")
+    ('1 pass', '1,000 passes')
+    """
+    told = f"{n:,.0f}"
+    return f"{told} {one if told == '1' else many}"
 
 
 def percent(share: float) -> str:

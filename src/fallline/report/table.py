@@ -1,4 +1,4 @@
-"""The table of a run: one line at each power of two, so that the longest run has about twenty."""
+"""The table of a run: one line at each power of two, so that the longest run has fifteen."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from fallline.report.console import Console
 from fallline.report.numbers import above_best, number, seconds
 
 MOST_LINES = 15
+DENSE_LINES = 12  # so many at every power of two, then at every third, and the last step always
 HEADER = ("step", "loss", "vs best", "slope", "check loss", "time")
-WIDTHS = (9, 12, 10, 9, 12, 9)
+WIDTHS = (9, 12, 12, 8, 12, 11)
+KEPT = ((0, 1, 2, 3, 4, 5), (0, 1, 2, 4), (0, 1, 2))  # columns for wide, narrow and very narrow terminals
 
 
 class LiveTable:
-    """An observer that prints the run as it goes, at steps 1, 2, 4, 8, ...; long runs skip early powers afterwards.
+    """An observer that prints the run as it goes, at passes 1, 2, 4, 8, ...; a very long run at every third power.
 
     For mini-batch rules a line is an epoch: the exact loss, which is looked at once an epoch.
     """
@@ -35,7 +37,9 @@ class LiveTable:
         if at >= self._next and self._lines < MOST_LINES - 1:
             self._print(self._due)
             self._due = event
-            self._next = 1.0 if at < 1.0 else 2.0 ** (math.floor(math.log2(at)) + 1)
+            self._lines += 1
+            further = 1 if self._lines < DENSE_LINES else 3
+            self._next = 1.0 if at < 1.0 else 2.0 ** (math.floor(math.log2(at)) + further)
 
     def finish(self, gap: float | None, best_loss: float) -> None:
         """The last line, with the bound on the gap where one was proved and the last point is the best."""
@@ -48,15 +52,16 @@ class LiveTable:
     def _print(self, event: Any, gap: float | None = None) -> None:
         if event is None:
             return
-        self._lines += 1
-        bound = "-" if gap is None else f"<= {above_best(gap, event.full_loss)}"
-        slope = f"{event.gradient_norm:.1e}"
+        useless = gap is None or 0.0 < gap >= event.full_loss  # such a bound says nothing
+        bound = "-" if gap is None or useless else f"<= {above_best(gap, event.full_loss)}"
+        slope = f"{event.gradient_norm:.1e}" if math.isfinite(event.gradient_norm) else "-"
         check, time = number(event.check_loss, 5), seconds(event.seconds)
         self._console.line(self._format((f"{event.step:,}", number(event.full_loss, 6), bound, slope, check, time)))
 
     def _format(self, cells: tuple[str, ...]) -> str:
-        widths = list(WIDTHS)
-        if self._console.width < sum(WIDTHS) + len(WIDTHS):  # a narrow terminal does without the slope and the time
-            keep = (0, 1, 2, 4)
-            cells, widths = tuple(cells[k] for k in keep), [widths[k] for k in keep]
-        return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        """A line; a narrow terminal does without the slope and the time, a very narrow one without the check loss."""
+        for kept in KEPT:
+            line = " ".join(f"{cells[k]:>{WIDTHS[k]}}" for k in kept)
+            if len(line) <= self._console.width:
+                break
+        return line

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fallline.report.numbers import above_best, number, percent, seconds
+from fallline.report.numbers import above_best, count, number, percent, seconds
 
 if TYPE_CHECKING:
     from fallline.result import Result
@@ -23,8 +23,10 @@ def describe(result: Result) -> str:
     lines.append(_wrap("loss", loss_line(result)))
     if result.method:
         lines.append(_wrap("method", f"{result.method}; learning rate {result.rate_reason}"))
-    work = f"{result.passes:,.0f} passes over the data, {result.steps:,} steps, {seconds(result.seconds)}"
-    lines.append(_wrap("work", work if result.loss is not None else work.partition(", ")[2]))
+    work = f"{count(result.steps, 'step', 'steps')}, {seconds(result.seconds)}"
+    if result.loss is not None:
+        work = f"{count(result.passes, 'pass', 'passes')} over the data, {work}"
+    lines.append(_wrap("work", work))
     if result.check:
         lines.append(_wrap("check", check_line(result)))
     lines.append(_wrap("theta" if result.loss is None else "weights", _weights(result)))
