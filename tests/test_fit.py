@@ -90,6 +90,10 @@ def test_every_rule_trains_with_an_automatic_rate(diabetes, name: str, batch_siz
     """No rate named, full batch or mini-batch: within 2 % of the possible gain, and never diverged."""
     X, y = diabetes
     best = fallline.fit(X, y)
+    if batch_size is not None and optimizers()[name].needs_exact:
+        with pytest.raises(fallline.SettingError, match="which must then be exact"):
+            fallline.fit(X, y, optimizer=name, batch_size=batch_size)
+        return
     result = fallline.fit(X, y, optimizer=name, batch_size=batch_size, max_passes=200)
     # AdamW decays its weights, so it comes to rest where the gradient of J is not zero, and that is called stuck
     assert result.verdict in ("converged", "good enough", "unfinished") or (name, result.verdict) == ("adamw", "stuck")

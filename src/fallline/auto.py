@@ -2,8 +2,12 @@
 
 what was named                       what runs
 -----------------------------------  ---------------------------------------------------------------------------
-nothing, smooth, <= 5000 unknowns    gradient descent preconditioned by the second derivatives, step 1, backtracking
-nothing, otherwise                   accelerated gradient descent with restart at 1/L; backtracking where L has no bound
+nothing: smooth, curvature matrix    gradient descent preconditioned by the second derivatives, step 1, backtracking
+  affordable, few rows
+the same, many rows                  first on a sample of the rows; then L-BFGS on all, preconditioned by the second
+                                     derivatives of the sample, step 1, backtracking
+nothing: smooth, too many unknowns   L-BFGS preconditioned by the diagonal of the second derivatives
+nothing: |w|, bounds or corners      accelerated gradient descent with restart at 1/L; backtracking where L has no bound
 nothing but a batch size             Adam at a rate found by trial runs, falling along a cosine
 nothing but a rate                   plain gradient descent (the textbook)
 a rule that does not divide by       full batch: 1/L;  mini-batch: 1/(2 L_B) falling along a cosine;
@@ -15,12 +19,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fallline.certificate import FACTOR_LIMIT
 from fallline.curvature import Curvature, batch_curvature, largest_curvature
 from fallline.errors import SettingError
 from fallline.objective import ModelObjective, Objective
 from fallline.optimizers import AnyOptimizer, as_optimizer
-from fallline.precondition import HessianPreconditioner
+from fallline.precondition import DiagonalPreconditioner, HessianPreconditioner, Preconditioner
 from fallline.probe import probe
 from fallline.rates import as_rate
 from fallline.rates._base import Rate
@@ -28,10 +34,20 @@ from fallline.rates.backtracking import Backtracking
 from fallline.rates.constant import Constant
 from fallline.rates.cosine import Cosine
 from fallline.rows._base import Array, Rows
+from fallline.stops.certificate import Hope
 
 RECOVERIES = (
     3  # returns to the best parameters after a divergence, when the rate was ours (as many as Ultralytics makes)
 )
+WAIT = 1e6  # steps that double the digits each time: the last of them cost a pass each, so a proof can wait for them
+LOOSER = 1.5  # a proof from a part of the rows is looser than the estimate by the share of the rows, and this
+SAMPLE_ROWS, SAMPLE_PER_COLUMN = 20_000, 20
+SAMPLE_SHARE, SAMPLE_NUMBERS = 0.04, 2_500_000  # of X at most, and numbers (20 MB) on top of that
+MATRIX_SPEED, PASS_SPEED = (
+    3e10,
+    3e9,
+)  # operations, and numbers of X, a second: rough, and enough to tell the cases apart
+MATRICES, PASSES_SAVED, PATIENCE = 3, 3000, 1.0  # matrices and passes in a run; seconds that nobody minds
 NEWTON_SHARE = (
     1e-4  # Armijo's share for preconditioned steps, whose natural length is 1 (Nocedal and Wright, section 3.1)
 )
@@ -44,9 +60,11 @@ class Plan:
     optimizer: AnyOptimizer
     rate: Rate
     method: str
-    precondition: HessianPreconditioner | None = None
+    precondition: Preconditioner | None = None
     recoveries: int = 0
     curvature: Curvature | None = None
+    sample: Rows | None = None  # rows to solve on first
+    hope: Hope | None = None  # when to try for a proof
 
 
 def plan_model(
@@ -56,13 +74,24 @@ def plan_model(
     """Decide for a loss of linear predictions."""
     auto_rule, auto_rate = optimizer == "auto", learning_rate == "auto"
     if auto_rule and auto_rate and batch_size is None:
-        if objective.smooth and objective.loss.smooth and theta.size <= FACTOR_LIMIT:
-            return _preconditioned(objective, rows, theta.size)
+        if objective.smooth and objective.loss.smooth:
+            return _preconditioned(objective, rows, theta, seed)
         optimizer = "accelerated" if objective.loss.curvature_bound is not None else "descent"
     elif auto_rule:
         optimizer = "adam" if auto_rate else "descent"
     rule = as_optimizer(optimizer)
     _check_pair(rule, objective)
+    if rule.needs_exact and batch_size is not None:
+        raise SettingError(
+            f"optimizer={rule.name!r} with batch_size={batch_size}: the rule compares the gradients of different steps, "
+            "which must then be exact; leave batch_size=None, or use another rule."
+        )
+    if rule.needs_exact and auto_rate:
+        return Plan(
+            rule, Backtracking(1.0, share=NEWTON_SHARE, growth=2.0, most=1.0),
+            f"{rule.name}, full batch, preconditioned by the diagonal of the second derivatives",
+            DiagonalPreconditioner(objective, rows), RECOVERIES,
+        )  # fmt: skip
     if not auto_rate:
         rate = as_rate(learning_rate)
         if rate.judges and batch_size is not None:
@@ -74,12 +103,56 @@ def plan_model(
     return _rate_for(rule, objective, rows, theta, batch_size, unit, seed)
 
 
-def _preconditioned(objective: ModelObjective, rows: Rows, unknowns: int) -> Plan:
-    descent = as_optimizer("descent")
+def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: int) -> Plan:
+    """The automatic method for smooth objectives: coordinates in which a step of 1 is right."""
     rate = Backtracking(1.0, share=NEWTON_SHARE, growth=2.0, most=1.0)
-    how = "gradient descent preconditioned by the second derivatives"
-    why = f"{how} ({unknowns:,} unknowns), so that a step of 1 is right"
-    return Plan(descent, rate, why, HessianPreconditioner(objective, rows), RECOVERIES)
+    unknowns = theta.size
+    count = sample_size(rows, theta.shape[1] if theta.ndim == 2 else 1)
+    if not affordable(rows, theta, count or rows.m):
+        ridge = objective.penalty.curvature
+        return Plan(
+            as_optimizer("lbfgs"), rate,
+            f"L-BFGS preconditioned by the diagonal of the second derivatives ({unknowns:,} unknowns, too many for a "
+            "matrix of them), so that a step of 1 is right",
+            DiagonalPreconditioner(objective, rows), RECOVERIES, hope=Hope(1.2, ridge) if ridge else None,
+        )  # fmt: skip
+    if count is None:
+        how = "gradient descent preconditioned by the second derivatives"
+        return Plan(
+            as_optimizer("descent"), rate, f"{how} ({unknowns:,} unknowns), so that a step of 1 is right",
+            HessianPreconditioner(objective, rows), RECOVERIES, hope=Hope(WAIT),
+        )  # fmt: skip
+    sample = rows.sample(count, np.random.default_rng(seed))
+    how = f"solved on {count:,} rows first, then L-BFGS preconditioned by the second derivatives of these rows"
+    return Plan(
+        as_optimizer("lbfgs"), rate, f"{how} ({unknowns:,} unknowns), so that a step of 1 is right",
+        HessianPreconditioner(objective, sample, sampled=True), RECOVERIES,
+        sample=sample, hope=Hope(LOOSER * rows.m / count),
+    )  # fmt: skip
+
+
+def sample_size(rows: Rows, classes: int = 1) -> int | None:
+    """How many rows stand for all, or None where all are few enough.
+
+    Steps contract by about sqrt(n / count). The copy stays small beside X.
+    """
+    count = max(SAMPLE_ROWS, SAMPLE_PER_COLUMN * rows.n)
+    width = max(1.0, rows.stored / rows.m)
+    count = min(count, int(SAMPLE_SHARE * rows.m + SAMPLE_NUMBERS / width))
+    if classes > 1:  # a matrix that costs more than a few passes would not pay for what it saves
+        a_row = width**2 * classes * (classes + 1) / MATRIX_SPEED
+        count = min(count, max(SAMPLE_PER_COLUMN * rows.n, int(rows.stored * classes / PASS_SPEED / a_row)))
+    return count if rows.m >= 4 * count and count >= 5 * rows.n else None
+
+
+def affordable(rows: Rows, theta: Array, count: int) -> bool:
+    """Whether a matrix of second derivatives of `count` rows costs less than the passes that it saves."""
+    p, classes = theta.size, theta.shape[1] if theta.ndim == 2 else 1
+    if p > FACTOR_LIMIT:
+        return False
+    width = rows.stored / rows.m  # numbers in a row: all columns, or the few that are not zero
+    matrix = count * width**2 * classes * (classes + 1) + p**3
+    return bool(MATRICES * matrix / MATRIX_SPEED <= PATIENCE + PASSES_SAVED * rows.stored * classes / PASS_SPEED)
 
 
 def _rate_for(
@@ -134,6 +207,10 @@ def plan_function(
         optimizer = "descent"
     rule = as_optimizer(optimizer)
     _check_pair(rule, objective)
+    if rule.needs_exact and learning_rate == "auto":
+        return Plan(
+            rule, Backtracking(1.0, most=1.0), f"{rule.name}, each step found by backtracking", None, RECOVERIES
+        )
     if learning_rate != "auto":
         return Plan(rule, as_rate(learning_rate), f"{rule.name}, as named")
     if rule.name == "descent":
@@ -142,6 +219,11 @@ def plan_function(
 
 
 def _check_pair(rule: AnyOptimizer, objective: Objective) -> None:
+    if rule.needs_exact and not objective.smooth:
+        raise SettingError(
+            f"optimizer={rule.name!r} with an L1 penalty or bounds: the rule learns from how the gradient changes, which "
+            "says nothing at a corner. Use 'accelerated', 'descent', 'nesterov' or 'adam'."
+        )
     if rule.tracks_theta and not objective.smooth:
         raise SettingError(
             f"optimizer={rule.name!r} with an L1 penalty or bounds: the rule keeps its own copy of theta "

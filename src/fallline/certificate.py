@@ -19,6 +19,7 @@ family of the Newton decrement bounds of self-concordant functions: Bach 2010; S
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -28,50 +29,74 @@ from fallline.objective import ModelObjective
 from fallline.rows._base import Array, Batch, Rows
 
 FACTOR_LIMIT = 5000  # unknowns: a Cholesky factor of this size takes about a second
+PAIRS_LIMIT = 2e9  # multiplications: above, pairs of classes are bounded by their members, at most 2 times too wide
 INFLATIONS = (1.2, 2.0, 4.0, 10.0)  # guesses of how much H_low's radius exceeds H's
 
 
-def gap_bound(objective: ModelObjective, rows: Rows, theta: Array, g: Array) -> float | None:
+def gap_bound(objective: ModelObjective, rows: Rows, theta: Array, g: Array, part: Rows | None = None) -> float | None:
     """Return a proved upper bound on J(theta) - J*, or None where none can be had at this theta.
 
-    `g` is the gradient of the smooth part of J over all rows. Costs two to four sums of outer products over the rows,
-    about p passes; p is the number of unknowns, at most ``FACTOR_LIMIT``.
+    `g` is the gradient of the smooth part of J over all rows. `part` may name some of the rows (as a part, see
+    ``Rows.as_part``): curvature that is left out only lowers the floor, so a bound from a part is as true as one from
+    all, and larger by about the share of the rows that it has. Costs two to four sums of outer products over these
+    rows, each about p passes; p is the number of unknowns, at most ``FACTOR_LIMIT``. Above that only a ridge gives a
+    bound, |s|^2 / (2 l2), where an intercept takes a little more.
     """
     s = objective.least_slope(theta, g).ravel()
     if not np.any(s):
         return 0.0
     if s.size > FACTOR_LIMIT:
-        return None
-    inverse = best_inverse(objective.hessian(theta, rows))
-    if inverse is None or inverse.rank < _rank(objective, rows, theta, inverse):
-        return None
-    nu = inverse.norm(s)
-    if _constant_curvature(objective, rows, theta):
-        return nu**2 / 2.0
-    for inflation in INFLATIONS:
-        found = _verified(objective, rows, theta, s, nu * inflation, inverse)
-        if found is not None:
-            return found
+        return ridge_bound(objective, rows, theta, s.reshape(theta.shape))
+    for some in [rows] if part is None else [part, rows]:
+        inverse = best_inverse(objective.hessian(theta, some))
+        if inverse is None or inverse.rank < _rank(objective, rows, theta, inverse, whole=some is rows):
+            continue
+        nu = inverse.norm(s)
+        if _constant_curvature(objective, some, theta):
+            return nu**2 / 2.0
+        return _verified(objective, some, theta, s, nu, inverse)
     return None
 
 
 def _verified(
     objective: ModelObjective, rows: Rows, theta: Array, s: Array, nu: float, inverse: Inverse
 ) -> float | None:
-    """nu_low^2 / 2 if a lower matrix made for radius 2 nu sqrt(x^T H^-1 x) holds itself to that radius, else None."""
+    """nu_low^2 / 2 for a lower matrix that holds itself to the radius it was made for; None if none does.
+
+    The radius is guessed as that of H, inflated. How much curvature the floor then keeps is seen from the rows alone,
+    so a matrix is formed only where the guess can hold: H_low >= H / inflation^2, roughly.
+    """
     spread = _spread(objective, theta)
 
-    def floor(batch: Batch, z: Array) -> Array:
-        return objective.loss.curvature_floor(batch.y, z, 2.0 * nu * spread(batch, inverse))
+    def radius(batch: Batch, reach: float) -> Array:
+        return reach * spread(batch, inverse)
 
-    low = best_inverse(objective.hessian(theta, rows, floor))
-    if low is None or low.rank < inverse.rank:
-        return None
-    nu_low = low.norm(s)
-    worst = max(
-        float(np.max(nu_low * spread(b, low) - nu * spread(b, inverse), initial=-np.inf)) for b in rows.blocks(s.size)
-    )
-    return nu_low**2 / 2.0 if worst <= 0.0 else None
+    def kept(batch: Batch, reach: float) -> Array:
+        z = objective.forward(theta, batch)
+        floor = objective.loss.curvature_floor(batch.y, z, radius(batch, reach))
+        whole = objective.loss.curvature(batch.y, z)
+        return np.array([float(_total(objective.weighted(c, batch))) for c in (floor, whole)])
+
+    for inflation in INFLATIONS:
+        reach = 2.0 * nu * inflation
+        floor_sum, whole_sum = rows.sum(functools.partial(kept, reach=reach))
+        if floor_sum * inflation**2 * SLACK < whole_sum:
+            continue
+
+        def floor(batch: Batch, z: Array, reach: float = reach) -> Array:
+            return objective.loss.curvature_floor(batch.y, z, radius(batch, reach))
+
+        low = best_inverse(objective.hessian(theta, rows, floor))
+        if low is None or low.rank < inverse.rank:
+            continue
+        nu_low = low.norm(s)
+        if all(np.all(2.0 * nu_low * spread(b, low) <= radius(b, reach)) for b in rows.blocks(theta.size)):
+            return nu_low**2 / 2.0
+    return None
+
+
+def _total(c: Array) -> float:
+    return float(c.sum() if c.ndim == 1 else np.einsum("ikk->", c))
 
 
 def _spread(objective: ModelObjective, theta: Array) -> Callable[[Batch, Inverse], Array]:
@@ -91,6 +116,12 @@ def _spread(objective: ModelObjective, theta: Array) -> Callable[[Batch, Inverse
     def pairs(batch: Batch, inverse: Inverse) -> Array:
         inner = objective.scaling.rows(batch.X)
         root = inverse.root.reshape(p, classes, -1)
+        if inner.size * root.shape[2] * classes * (classes - 1) > PAIRS_LIMIT:
+            # |u_k - u_q|^2 <= 2 |u_k|^2 + 2 |u_q|^2 for u_k = x^T root_k: a quadratic form for each class, not pair
+            forms = [inner @ (root[:, k] @ root[:, k].T) for k in range(classes)]
+            squares = np.sort([np.einsum("ip,ip->i", form, inner) for form in forms], axis=0)
+            shared: Array = np.sqrt(2.0 * np.maximum(squares[-2:].sum(axis=0), 0.0))
+            return shared
         widest = np.zeros(len(inner))
         for k in range(classes):
             for q in range(k):
@@ -100,11 +131,17 @@ def _spread(objective: ModelObjective, theta: Array) -> Callable[[Batch, Inverse
     return pairs
 
 
-def _rank(objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse) -> int:
-    """The rank that H must have for the subgradient to lie in its range: that of the Gram matrix of the columns.
+def _rank(objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse, whole: bool) -> int:
+    """The rank that H must have for the subgradient to lie in its range.
 
-    Losses that are flat somewhere (Huber, hinge) can lose rank that the data has; all others keep it.
+    Over all rows: that of the Gram matrix of the columns. Losses that are flat somewhere (Huber, hinge) can lose rank
+    that the data has; all others keep it. Over a part, which may lack what the data has: all of it, but for what
+    shifting all classes alike cannot change.
     """
+    if not whole:
+        if theta.ndim == 1:
+            return theta.size
+        return theta.size - (objective.scaling.intercept if objective.penalty.curvature else len(theta))
     if theta.ndim == 2 or inverse.rank == theta.size:
         return inverse.rank
     flat = rows.sum(lambda b: int(np.sum(objective.loss.curvature(b.y, objective.forward(theta, b)) <= 0.0)))
@@ -120,6 +157,59 @@ def _constant_curvature(objective: ModelObjective, rows: Rows, theta: Array) -> 
     z = objective.forward(theta, batch)[:1]
     everywhere = objective.loss.curvature_floor(batch.y[:1], z, np.full(1, np.inf))
     return bool(np.all(everywhere == objective.loss.curvature(batch.y[:1], z)) and np.all(everywhere > 0.0))
+
+
+SLACK = 2.0  # the curvature that counts, along s, may be kept better than the mean of all rows
+RADII = (0.5, 0.1, 2.0)  # of z, in which the floor under the curvature of the intercept is taken
+LENT = 0.1  # of the ridge's curvature, lent to the intercept
+
+
+def ridge_bound(objective: ModelObjective, rows: Rows, theta: Array, s: Array) -> float | None:
+    """The bound that a ridge gives at the cost of a pass or less, for any number of unknowns; None without a ridge.
+
+    Without an intercept H_low = l2 I at every theta. With one, (a + b)^2 >= (1 - t) b^2 - (1/t - 1) a^2 for the parts a
+    of the weights and b of the intercept in a row's change of z: for 1/t - 1 = LENT l2 / sigma, where sigma bounds the
+    data's curvature along the weights, H_low = l2 (1 - LENT) I for the weights beside (1 - t) c for the intercept; c is
+    the mean floor of the rows' curvature within a radius that is checked afterwards.
+    """
+    l2 = objective.penalty.curvature
+    if not l2:
+        return None
+    sw, sb = objective.scaling.split(s)
+    if not objective.scaling.intercept:
+        return float(np.vdot(sw, sw)) / (2.0 * l2)
+    for radius in RADII:
+        found = _ridge_verified(objective, rows, theta, sw, sb, l2, radius)
+        if found is not None:
+            return found
+    return None
+
+
+def _ridge_verified(
+    objective: ModelObjective, rows: Rows, theta: Array, sw: Array, sb: Array, l2: float, radius: float
+) -> float | None:
+    def sums(batch: Batch) -> tuple[Array, float]:
+        z = objective.forward(theta, batch)
+        floor = objective.loss.curvature_floor(batch.y, z, np.full(len(z), radius))
+        c = objective.weighted(floor, batch) * batch.share
+        size = c if c.ndim == 1 else np.einsum("ikk->i", c)  # of a matrix: its trace, which bounds it
+        lengths = objective.scaling.squared_lengths(batch.X)
+        return c.sum(axis=0), float(size @ lengths)
+
+    classes = 1 if theta.ndim == 1 else theta.shape[1]
+    mean, sigma = rows.sum(sums, width=classes * classes)
+    longest = max(float(objective.scaling.squared_lengths(b.X).max()) for b in rows.blocks())
+    lent = LENT * l2
+    kept = lent / (max(sigma, 1e-300) + lent)  # 1 - t
+    values, vectors = np.linalg.eigh(np.atleast_2d(mean))
+    along = vectors.T @ np.atleast_1d(sb)
+    live = values > 1e-12 * max(float(values[-1]), 1e-300)
+    if np.any(np.abs(along[~live]) > 1e-9 * np.linalg.norm(along)):
+        return None
+    nu_square = float(np.vdot(sw, sw)) / (l2 - lent) + float(np.sum(along[live] ** 2 / values[live])) / kept
+    reach = np.sqrt(longest / (l2 - lent)) + 1.0 / np.sqrt(kept * float(values[live].min(initial=np.inf)))
+    widest = 2.0 * np.sqrt(nu_square) * reach * (1.0 if classes == 1 else np.sqrt(2.0))
+    return nu_square / 2.0 if widest <= radius or _constant_curvature(objective, rows, theta) else None
 
 
 def _row_norms(A: Array) -> Array:

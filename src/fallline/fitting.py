@@ -6,7 +6,7 @@ import math
 import numbers
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ from fallline.penalties._base import Penalty
 from fallline.rates._base import Rate
 from fallline.recorder import Event
 from fallline.result import Result
+from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.intake import Intake, as_features, in_order, take_in
 from fallline.scaling import Scaling
@@ -37,6 +38,7 @@ from fallline.stops.gradient_norm import GradientNorm
 from fallline.stops.no_improvement import NoImprovement
 from fallline.summary import DataSummary, Provenance, summarise
 from fallline.train import Run, train
+from fallline.warm_up import WarmUp, warm_up
 
 FULL_BATCH_PASSES = 1000
 MINI_BATCH_PASSES = 50
@@ -185,6 +187,10 @@ class Job:
     classes: int
     source: Provenance
 
+    def part(self, plan: Plan) -> Rows | None:
+        """The sample as a part of all rows, for proofs; None where there is none."""
+        return None if plan.sample is None else plan.sample.as_part(self.rows.total_weight)
+
 
 class Stage(NamedTuple):
     """One loss trained: the objective, the plan and the run."""
@@ -215,18 +221,30 @@ def _stages(job: Job, form: Loss, theta: Array, summary: DataSummary) -> Stage:
 def _run(job: Job, form: Loss, theta: Array, passes: float) -> Stage:
     objective = ModelObjective(form, job.penalty, job.scaling)
     plan = plan_model(objective, job.rows, theta, job.optimizer, job.learning_rate, job.batch_size, job.unit, job.seed)
-    held = job.held
+    held, warm = job.held, None
+    if plan.sample is not None:
+        warm = warm_up(objective, plan.sample, job.rows, theta, job.seed)
+        theta, passes = warm.theta, passes + warm.passes
     run = train(
         objective, job.rows, plan.optimizer, plan.rate, theta,
-        batch_size=job.batch_size, stops=_stops(job, objective, passes), horizon=job.horizon,
+        batch_size=job.batch_size, stops=_stops(job, objective, plan, passes), horizon=job.horizon,
         precondition=plan.precondition, recoveries=plan.recoveries,
         check_loss=None if held is None else lambda at: objective.data_loss(at, held),
         observers=[job.callback] if job.callback is not None else [], seed=job.seed,
     )  # fmt: skip
-    return Stage(objective, plan, run)
+    return Stage(objective, plan, run if warm is None else _after(warm, run))
 
 
-def _stops(job: Job, objective: ModelObjective, passes: float) -> list[Stop]:
+def _after(warm: WarmUp, run: Run) -> Run:
+    """The run with the record of its warm-up before it."""
+    run.best.step += warm.steps
+    return replace(
+        run, history=warm.history.followed_by(run.history, warm.steps, warm.passes, warm.seconds),
+        steps=run.steps + warm.steps, passes=run.passes + warm.passes, seconds=run.seconds + warm.seconds,
+    )  # fmt: skip
+
+
+def _stops(job: Job, objective: ModelObjective, plan: Plan, passes: float) -> list[Stop]:
     """Converged (proved), good enough (measured), no longer moving, or out of budget: asked in this order."""
     origin = initial_theta(None, best_constant(objective.loss, job.rows), job.scaling, job.classes)
     _, g = objective.value_and_grad(origin, job.rows)
@@ -234,8 +252,12 @@ def _stops(job: Job, objective: ModelObjective, passes: float) -> list[Stop]:
     small = SMALL_GRADIENT * math.sqrt(job.tol) if origin.size > EIGEN_LIMIT else LEAST_GRADIENT
     return [
         Certificate(
-            job.tol, lambda at, g: gap_bound(objective, job.rows, at, g), objective.least_slope, origin.size / 20.0
-        ),
+            job.tol,
+            lambda at, g: gap_bound(objective, job.rows, at, g, job.part(plan)),
+            objective.least_slope,
+            0.0 if plan.sample is not None else origin.size / 20.0,
+            plan.hope,
+        ),  # fmt: skip
         GradientNorm(small, objective.least_slope, float(np.linalg.norm(objective.least_slope(origin, g)))),
         NoImprovement(),
         Budget(job.horizon - passes, job.max_seconds),

@@ -68,6 +68,13 @@ class History:
             return self[name]
         raise AttributeError(f"History has no column {name!r}; it has: {', '.join(COLUMNS)}.")
 
+    def followed_by(self, later: History, steps: int, passes: float, seconds: float) -> History:
+        """This record, then `later`, whose clock began at the given steps, passes and seconds of this one's."""
+        joined = np.concatenate([self._data[: self._length], later._data[: later._length]])
+        for name, shift in (("step", steps), ("passes", passes), ("seconds", seconds)):
+            joined[self._length :, _INDEX[name]] += shift
+        return History(joined, len(joined))
+
     def to_dict(self) -> dict[str, NDArray[np.float64]]:
         """Every column by name."""
         return {name: self[name] for name in COLUMNS}

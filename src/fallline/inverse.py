@@ -19,19 +19,50 @@ EIGEN_LIMIT = 1500  # unknowns: eigenvalues of a matrix of this size take about 
 
 
 class Inverse(NamedTuple):
-    """root @ root.T is the (pseudo-)inverse of a matrix of the given rank."""
+    """root @ root.T is the (pseudo-)inverse of a matrix of the given rank.
+
+    Vectors may have any shape with as many entries as the matrix has rows: theta's own.
+    """
 
     root: Array
     rank: int
 
+    def inward(self, v: Array) -> Array:
+        """root^T v: a gradient, in coordinates in which the matrix is the identity."""
+        return self.root.T @ v.ravel()
+
+    def outward(self, u: Array, shape: tuple[int, ...]) -> Array:
+        """Root u: a step, back from these coordinates."""
+        return (self.root @ u).reshape(shape)
+
     def apply(self, v: Array) -> Array:
-        """The inverse times v; v may have any shape with as many entries as the matrix has rows."""
-        solved: Array = (self.root @ (self.root.T @ v.ravel())).reshape(v.shape)
-        return solved
+        """The inverse times v."""
+        return self.outward(self.inward(v), v.shape)
 
     def norm(self, v: Array) -> float:
         """sqrt(v^T inverse v)."""
-        return float(np.linalg.norm(self.root.T @ v.ravel()))
+        return float(np.linalg.norm(self.inward(v)))
+
+
+class DiagonalInverse(NamedTuple):
+    """The same for a diagonal matrix: root holds 1 / sqrt of its entries, in the shape of theta."""
+
+    root: Array
+
+    def inward(self, v: Array) -> Array:
+        return self.root * v
+
+    def outward(self, u: Array, shape: tuple[int, ...]) -> Array:
+        return (self.root * u).reshape(shape)
+
+    def apply(self, v: Array) -> Array:
+        return self.root * self.root * v
+
+    def norm(self, v: Array) -> float:
+        return float(np.linalg.norm(self.root * v))
+
+
+AnyInverse = Inverse | DiagonalInverse
 
 
 def pseudo_inverse(H: Array) -> Inverse | None:

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from fallline.losses._base import Loss
+from fallline.losses._base import Loss, quiet
 from fallline.penalties._base import Penalty
 from fallline.rows._base import Array, Batch, Rows
 from fallline.scaling import Scaling
+
+GRAM_ROWS = 2048  # at once: few enough that their weighted copies for all classes stay small
 
 
 class Objective(abc.ABC):
@@ -50,16 +52,20 @@ class Objective(abc.ABC):
 
 @dataclass(frozen=True)
 class ModelObjective(Objective):
-    """A loss of linear predictions plus a penalty on the weights, in the coordinates of `scaling`."""
+    """A loss of linear predictions plus a penalty on the weights, in the coordinates of `scaling`.
+
+    Formulas may overflow far from the optimum: what comes out is infinite or NaN, which the loop sees and tells.
+    """
 
     loss: Loss
     penalty: Penalty
     scaling: Scaling
 
+    @quiet
     def value_and_grad(self, theta: Array, batch: Batch | Rows | None) -> tuple[float, Array]:
         assert batch is not None
         if isinstance(batch, Rows):
-            J, g = batch.sum(lambda part: self._sum(theta, part))
+            J, g = self._pass(theta, batch)
         else:
             J, g = self._sum(theta, batch)
         w, _ = self.scaling.split(theta)
@@ -70,6 +76,7 @@ class ModelObjective(Objective):
         w, _ = self.scaling.split(theta)
         return self.data_loss(theta, rows) + self.penalty.value(w)
 
+    @quiet
     def data_loss(self, theta: Array, rows: Rows) -> float:
         """The mean loss alone, without the penalty: what is compared on check rows."""
         return float(
@@ -85,6 +92,7 @@ class ModelObjective(Objective):
             return z
         return z + (batch.offset if z.ndim == 1 else batch.offset[:, None])
 
+    @quiet
     def hessian(self, theta: Array, rows: Rows, curvature: Callable[[Batch, Array], Array] | None = None) -> Array:
         """The matrix of second derivatives, (p K, p K); `curvature` may replace phi'' by another (m,) or (m, K, K)."""
 
@@ -99,6 +107,19 @@ class ModelObjective(Objective):
         penalised = np.arange(weights * classes)
         H[penalised, penalised] += self.penalty.curvature
         return H
+
+    @quiet
+    def hessian_diagonal(self, theta: Array, rows: Rows) -> Array:
+        """The diagonal of the second derivatives, in the shape of theta."""
+
+        def part(batch: Batch) -> Array:
+            c = self.loss.curvature(batch.y, self.forward(theta, batch))
+            own = c if c.ndim == 1 else np.einsum("ikk->ik", c)
+            return self.scaling.gathered_squares(batch.X, self.weighted(own, batch) * batch.share)
+
+        d = rows.sum(part, width=theta[0].size ** 2)
+        w, b = self.scaling.split(d)
+        return self._joined(w + self.penalty.curvature, b)
 
     def prox(self, theta: Array, lr: float) -> Array:
         w, b = self.scaling.split(theta)
@@ -117,10 +138,19 @@ class ModelObjective(Objective):
     def smooth(self) -> bool:
         return self.penalty.smooth
 
+    def _pass(self, theta: Array, rows: Rows) -> tuple[float, Array]:
+        """Mean loss and its gradient over all rows: compiled where that pays, else block by block in NumPy."""
+        summed = rows.fused(self.loss, *self.scaling.outward(theta))
+        if summed is None:
+            return rows.sum(lambda part: self._sum(theta, part))
+        g = self.scaling.gathered(summed.back, np.asarray(summed.slopes))
+        return summed.loss / rows.total_weight, g / rows.total_weight
+
     def _sum(self, theta: Array, batch: Batch) -> tuple[float, Array]:
         z = self.forward(theta, batch)  # forward
-        J = self.weighted(self.loss.value(batch.y, z), batch).sum() * batch.share  # loss
-        r = self.weighted(self.loss.slope(batch.y, z), batch) * batch.share  # backward
+        value, slope = self.loss.value_and_slope(batch.y, z)
+        J = self.weighted(value, batch).sum() * batch.share  # loss
+        r = self.weighted(slope, batch) * batch.share  # backward
         return float(J), self.scaling.gather(batch.X, r)
 
     @staticmethod
@@ -166,7 +196,10 @@ class FunctionObjective(Objective):
 
 def _weighted_gram(scaling: Scaling, X: Any, c: Array) -> Array:
     """sum_i c_i x'_i x'_i^T, (p, p); for c (m, K, K) the block matrix (p K, p K) of the class pairs."""
-    gram = _dense_gram(scaling.rows(X)) if isinstance(X, np.ndarray) else _sparse_gram(scaling, X)
+    if isinstance(X, np.ndarray):
+        inner = scaling.rows(X)
+        return inner.T @ (inner * c[:, None]) if c.ndim == 1 else _dense_class_gram(inner, c)
+    gram = _sparse_gram(scaling, X)
     if c.ndim == 1:
         return gram(c)
     classes, p = c.shape[1], X.shape[1] + scaling.intercept
@@ -177,8 +210,20 @@ def _weighted_gram(scaling: Scaling, X: Any, c: Array) -> Array:
     return H.reshape(p * classes, p * classes)
 
 
-def _dense_gram(inner: Array) -> Callable[[Array], Array]:
-    return lambda c: inner.T @ (inner * c[:, None])
+def _dense_class_gram(inner: Array, c: Array) -> Array:
+    """For each class k one product of inner^T with the rows weighted by c_kq for all q <= k side by side."""
+    rows, p = inner.shape
+    classes = c.shape[1]
+    H = np.zeros((classes, p, classes, p))
+    for begin in range(0, rows, GRAM_ROWS):
+        some, weights = inner[begin : begin + GRAM_ROWS], c[begin : begin + GRAM_ROWS]
+        for k in range(classes):
+            weighted = weights[:, k, : k + 1, None] * some[:, None, :]
+            H[k, :, : k + 1] += (some.T @ weighted.reshape(len(some), -1)).reshape(p, k + 1, p)
+    for k in range(classes):
+        for q in range(k):
+            H[q, :, k] = H[k, :, q]  # the block of (q, k) is that of (k, q): each is symmetric
+    return H.transpose(1, 0, 3, 2).reshape(p * classes, p * classes)
 
 
 def _sparse_gram(scaling: Scaling, X: Any) -> Callable[[Array], Array]:

@@ -62,9 +62,31 @@ class Scaling:
     def gather(self, X: Any, r: Array) -> Array:
         """sum_i r_i dz_i/dtheta, the shape of theta: how slopes of the rows become a gradient."""
         back = X.T @ (r.astype(X.dtype) if isinstance(X, np.ndarray) and X.dtype != r.dtype else r)
-        total = r.sum(axis=0)
+        return self.gathered(back, r.sum(axis=0))
+
+    def gathered(self, back: Array, total: Any) -> Array:
+        """The same from X^T r and the sum of r."""
         g = (back - np.multiply.outer(self.shift, total)) / _like(self.scale, back)
         return np.concatenate([g, np.asarray(total)[None]]) if self.intercept else g
+
+    def gathered_squares(self, X: Any, c: Array) -> Array:
+        """sum_i c_i x'_ij^2 for each coordinate j of theta, the shape of theta: how curvatures add up."""
+        square = (X * X if isinstance(X, np.ndarray) else X.multiply(X)).T @ c
+        total = c.sum(axis=0)
+        cross = 2.0 * _like(self.shift, c) * (X.T @ c) if self.shift.any() else 0.0
+        d = (square - cross + np.multiply.outer(self.shift**2, total)) / _like(self.scale**2, c)
+        d = np.maximum(d, 0.0)
+        return np.concatenate([d, np.asarray(total)[None]]) if self.intercept else d
+
+    def squared_lengths(self, X: Any) -> Array:
+        """|x'|^2 of each row, without the intercept's one."""
+        if isinstance(X, np.ndarray):
+            inner = (X - self.shift) / self.scale
+            return np.asarray(np.einsum("ij,ij->i", inner, inner))
+        per = 1.0 / self.scale**2
+        lengths = X.multiply(X) @ per - 2.0 * (X @ (self.shift * per)) + float(self.shift**2 @ per)
+        positive: Array = np.maximum(np.asarray(lengths), 0.0)
+        return positive
 
     def rows(self, X: Any) -> Array:
         """The standardised rows themselves, dense (k, p), a column of ones last if there is an intercept."""

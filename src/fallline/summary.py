@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.rows._base import Batch, Rows
+from fallline.rows._base import Batch, Moments, Rows
 
 if TYPE_CHECKING:
     from fallline.rows.encoder import Encoder
@@ -55,12 +55,9 @@ def summarise(
 ) -> DataSummary:
     """Look at all rows; `ordered` False says that y are class codes, whose mean means nothing."""
     total = rows.total_weight
-    mean = rows.sum(_weighted_sums) / total
-    square = rows.sum(lambda b: _weighted_squares(b, mean)) / total
+    mean, square, low, high = rows.moments() or _moments(rows)
     sd = np.sqrt(np.maximum(square, 0.0))
     sd[sd <= ROUND_OFF * np.abs(mean)] = 0.0
-    extremes = [_extremes(b) for b in rows.blocks()]
-    low, high = np.min([e[0] for e in extremes], axis=0), np.max([e[1] for e in extremes], axis=0)
     y_mean = rows.sum(lambda b: float(np.dot(_weights(b), b.y))) / total
     y_square = rows.sum(lambda b: float(np.dot(_weights(b), (b.y - y_mean) ** 2))) / total
     return DataSummary(
@@ -71,6 +68,15 @@ def summarise(
         max(float(b.y.max()) for b in rows.blocks()),
         dict(missing or {}),
     )  # fmt: skip
+
+
+def _moments(rows: Rows) -> Moments:
+    """Means, mean squares about them and extremes of the columns, in three passes of NumPy."""
+    total = rows.total_weight
+    mean = rows.sum(_weighted_sums) / total
+    square = rows.sum(lambda b: _weighted_squares(b, mean)) / total
+    extremes = [_extremes(b) for b in rows.blocks()]
+    return Moments(mean, square, np.min([e[0] for e in extremes], axis=0), np.max([e[1] for e in extremes], axis=0))
 
 
 def _weights(batch: Batch) -> NDArray[np.float64]:

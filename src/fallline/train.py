@@ -18,7 +18,7 @@ import numpy as np
 from fallline.history import History
 from fallline.objective import Objective
 from fallline.optimizers import AnyOptimizer
-from fallline.precondition import HessianPreconditioner
+from fallline.precondition import Metric, Preconditioner
 from fallline.rates._base import Rate, Seen
 from fallline.recorder import Event, Observer, Recorder
 from fallline.rows._base import Array, Rows
@@ -102,7 +102,7 @@ def train(
     batch_size: int | None = None,
     stops: Sequence[Stop] = (),
     horizon: float = math.inf,
-    precondition: HessianPreconditioner | None = None,
+    precondition: Preconditioner | None = None,
     recoveries: int = 0,
     end_when_diverged: bool = True,
     check_loss: Callable[[Array], float] | None = None,
@@ -117,7 +117,8 @@ def train(
     """
     theta = theta if objective.smooth else objective.project(theta)
     record, best = Recorder(check_loss, observers), Best(theta)
-    state, pace, kept, metric = optimizer.init(theta), rate.init(), None, None
+    state, pace, kept = optimizer.init(theta), rate.init(), None
+    metric: Metric | None = None
     recovered, caution, J_first = 0, 1.0, math.nan
     stride = 1 if batch_size is None or rows is None else max(1, rows.m // batch_size // RECORDS_PER_EPOCH)
     ending, step, look = Ending("budget"), 0, Look(rows, 0.0, True)
@@ -134,8 +135,10 @@ def train(
         if exact and keep:
             best.offer(exact, step)
         if precondition is not None and keep:
-            metric = precondition.init(theta, g) if metric is None else precondition.update(metric, theta, g)
-        decrement = 0.5 * float(np.vdot(g, precondition.apply(metric, g))) if precondition and metric else math.nan
+            before, metric = metric, _metric(precondition, metric, theta, g)
+            if before is None or metric.inverse is not before.inverse:  # other coordinates: what was learnt is void
+                state = optimizer.init(metric.inverse.inward(g))
+        decrement = 0.5 * metric.inverse.norm(g) ** 2 if metric else math.nan
 
         # record and show
         told = False
@@ -167,8 +170,8 @@ def train(
 
         # update theta: theta <- theta + move, for plain descent  theta - lr * g
         G = g if objective.smooth else (theta - objective.prox(theta - lr * g, lr)) / lr
-        direction = precondition.apply(metric, G) if precondition and metric else G
-        move, next_state = optimizer.update(direction, state, lr)
+        move, next_state = optimizer.update(metric.inverse.inward(G) if metric else G, state, lr)
+        move = metric.inverse.outward(move, theta.shape) if metric else move
         kept = Kept(theta, J, g, state, float(np.vdot(G, move)))
         theta, state = theta + move if objective.smooth else objective.project(theta + move), next_state
 
@@ -210,6 +213,10 @@ def _exact(
     if batch_size is None and answer is theta:
         return Exact(theta, J, g)
     return Exact(answer, *objective.value_and_grad(answer, rows))
+
+
+def _metric(precondition: Preconditioner, metric: Metric | None, theta: Array, g: Array) -> Metric:
+    return precondition.init(theta, g) if metric is None else precondition.update(metric, theta, g)
 
 
 def _first(stops: Sequence[Stop], point: Point) -> Ending | None:

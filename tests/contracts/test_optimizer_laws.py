@@ -20,11 +20,13 @@ BELOW_ONE = {"beta", "beta1", "beta2", "rho", "dampening"}
 
 
 def leaves(state: Any) -> list[Any]:
-    return [leaf.copy() if isinstance(leaf, np.ndarray) else leaf for leaf in state]
+    """The arrays and numbers of a state, those in tuples of arrays (the pairs of L-BFGS) included."""
+    flat = [part for leaf in state for part in (leaf if isinstance(leaf, tuple) else (leaf,))]
+    return [leaf.copy() if isinstance(leaf, np.ndarray) else leaf for leaf in flat]
 
 
 def assert_same_leaves(a: Any, b: Any) -> None:
-    for one, other in zip(a, b, strict=True):
+    for one, other in zip(leaves(a), leaves(b), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -69,7 +71,7 @@ def test_pure_and_of_any_shape(name: str, kind: type, shape: tuple[int, ...]) ->
         move, after = rule.update(g, state, 0.1)
         again, after_again = rule.update(g, state, 0.1)
         assert np.shape(move) == shape and type(after) is type(state) and state._fields == after._fields
-        assert all(isinstance(leaf, (np.ndarray, np.generic, int, float)) for leaf in after)
+        assert all(isinstance(leaf, (np.ndarray, np.generic, int, float)) for leaf in leaves(after))
         np.testing.assert_array_equal(g, before)
         np.testing.assert_array_equal(move, again)
         assert_same_leaves(after, after_again)

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
+# Far from the optimum formulas may overflow: what comes out is infinite or NaN, which the loop sees and tells.
+quiet = np.errstate(over="ignore", invalid="ignore")
 Task = Literal["number", "two classes", "classes"]
 
 
@@ -48,6 +50,10 @@ class Loss(abc.ABC):
     @abc.abstractmethod
     def slope(self, y: Array, z: Array) -> Array:
         """dphi/dz, the shape of z."""
+
+    def value_and_slope(self, y: Array, z: Array) -> tuple[Array, Array]:
+        """Both at once, for losses where they share work: a twin of the two formulas, equal to them."""
+        return self.value(y, z), self.slope(y, z)
 
     @abc.abstractmethod
     def curvature(self, y: Array, z: Array) -> Array:

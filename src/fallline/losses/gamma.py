@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fallline.losses._base import Array, Loss, first_bad
+from fallline.losses._base import Array, Loss, first_bad, quiet
 from fallline.losses._start import log_sum
 
 
@@ -32,10 +32,10 @@ class Gamma(Loss):
     def slope(self, y: Array, z: Array) -> Array:
         return 1.0 - self.curvature(y, z)
 
+    @quiet
     def curvature(self, y: Array, z: Array) -> Array:
-        with np.errstate(over="ignore"):
-            ratio: Array = y * np.exp(-z)
-            return ratio
+        ratio: Array = y * np.exp(-z)
+        return ratio
 
     def curvature_floor(self, y: Array, z: Array, radius: Array) -> Array:
         return self.curvature(y, z + radius)
@@ -44,10 +44,10 @@ class Gamma(Loss):
     def curvature_bound(self) -> float | None:
         return None
 
+    @quiet
     def mean(self, z: Array) -> Array:
-        with np.errstate(over="ignore"):
-            mu: Array = np.exp(z)
-            return mu
+        mu: Array = np.exp(z)
+        return mu
 
     def start(self, y: Array, weight: Array, offset: Array | None) -> float:
         t = np.log(y) if offset is None else np.log(y) - offset

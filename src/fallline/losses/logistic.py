@@ -31,7 +31,8 @@ class Logistic(Loss):
     link: ClassVar[str] = "logit"
 
     def value(self, y: Array, z: Array) -> Array:
-        cost: Array = np.logaddexp(0.0, z) - y * z
+        # log(1 + e^z) = log(1 + e^-|z|) + max(z, 0): nothing overflows, and confident rows keep their digits
+        cost: Array = np.log1p(np.exp(-np.abs(z))) + (np.maximum(z, 0.0) - y * z)
         return cost
 
     def slope(self, y: Array, z: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fallline.losses._base import Array, Loss, first_bad
+from fallline.losses._base import Array, Loss, first_bad, quiet
 from fallline.losses._start import log_sum
 
 FEWEST = 1e-9  # a mean count: keeps the start finite where all counts are zero
@@ -29,9 +29,10 @@ class Poisson(Loss):
     targets: ClassVar[str] = "zero or more"
     link: ClassVar[str] = "log"
 
+    @quiet
     def value(self, y: Array, z: Array) -> Array:
-        with np.errstate(over="ignore"):
-            return np.exp(z) - y * z + (y * np.log(np.where(y > 0.0, y, 1.0)) - y)
+        cost: Array = np.exp(z) - y * z + (y * np.log(np.where(y > 0.0, y, 1.0)) - y)
+        return cost
 
     def slope(self, y: Array, z: Array) -> Array:
         return self.mean(z) - y
@@ -46,10 +47,10 @@ class Poisson(Loss):
     def curvature_bound(self) -> float | None:
         return None
 
+    @quiet
     def mean(self, z: Array) -> Array:
-        with np.errstate(over="ignore"):
-            mu: Array = np.exp(z)
-            return mu
+        mu: Array = np.exp(z)
+        return mu
 
     def start(self, y: Array, weight: Array, offset: Array | None) -> float:
         total = float(weight.sum())

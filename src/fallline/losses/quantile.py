@@ -60,7 +60,7 @@ class Quantile(Loss):
         r, h = y - z, self.smoothing
         if h > 0.0:
             return _sigmoid(-r / h) - self.tau
-        return np.where(r > 0.0, -self.tau, np.where(r < 0.0, 1.0 - self.tau, 0.0)).astype(z.dtype)
+        return np.where(r > 0.0, -self.tau, np.where(r < 0.0, 1.0 - self.tau, 0.0 * r))
 
     def curvature(self, y: Array, z: Array) -> Array:
         return self.curvature_floor(y, z, np.zeros_like(z))
@@ -94,7 +94,7 @@ class Quantile(Loss):
 
 
 def _softplus(t: Array) -> Array:
-    cost: Array = np.logaddexp(0.0, t)
+    cost: Array = np.log1p(np.exp(-np.abs(t))) + np.maximum(t, 0.0)
     return cost
 
 

@@ -40,6 +40,15 @@ class Softmax(Loss):
         r[np.arange(len(y)), y.astype(np.intp)] -= 1.0
         return r
 
+    def value_and_slope(self, y: Array, z: Array) -> tuple[Array, Array]:
+        by_class = np.ascontiguousarray(z.T)  # (K, m): sums over a few classes are then sums of long lines
+        top = by_class.max(axis=0)
+        e = np.exp(by_class - top)
+        total = e.sum(axis=0)
+        r = np.ascontiguousarray((e / total).T)
+        r[np.arange(len(y)), y.astype(np.intp)] -= 1.0
+        return np.log(total) + top - _own(y, z), r
+
     def curvature(self, y: Array, z: Array) -> Array:
         mu = self.mean(z)
         return mu[:, :, None] * np.eye(z.shape[1], dtype=mu.dtype) - mu[:, :, None] * mu[:, None, :]

@@ -34,6 +34,8 @@ class Optimizer(abc.ABC, Generic[State]):
                      (Adam and its kin); then no safe rate follows from the curvature
     ``tracks_theta`` whether the state keeps a copy of theta (decoupled weight decay, averaging); such a rule must see
                      every change of theta, so it is refused together with a constraint
+    ``needs_exact``  whether the rule compares gradients of different steps, which must then be exact: full batch, and
+                     no penalty with corners
     """
 
     name: ClassVar[str]
@@ -42,6 +44,7 @@ class Optimizer(abc.ABC, Generic[State]):
     default_lr: ClassVar[float | None] = None
     adaptive: ClassVar[bool] = False
     tracks_theta: ClassVar[bool] = False
+    needs_exact: ClassVar[bool] = False
 
     @abc.abstractmethod
     def init(self, theta: Array) -> State:

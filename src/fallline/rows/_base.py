@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.losses._base import Loss
+
 Array = NDArray[np.floating]
 Summand = TypeVar("Summand")
 
@@ -22,6 +24,31 @@ class Batch(NamedTuple):
     weight: Array | None
     offset: Array | None
     share: float  # multiplies a sum over this batch's weighted rows to estimate the weighted mean over all rows
+
+
+class Pass(NamedTuple):
+    """What one pass over the rows has summed, not yet divided by anything."""
+
+    loss: float  # sum of weight_i phi(y_i, z_i)
+    back: Array  # X^T r, r_i = weight_i dphi/dz_i
+    slopes: float  # sum of r_i
+
+
+class ClassPass(NamedTuple):
+    """The same for K classes."""
+
+    loss: float
+    back: Array  # X^T r, (n, K)
+    slopes: Array  # (K,)
+
+
+class Moments(NamedTuple):
+    """Of each column, weighted: mean, mean square about it; and the lowest and highest value."""
+
+    mean: NDArray[np.float64]
+    square: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
 
 class Rows(abc.ABC):
@@ -48,7 +75,24 @@ class Rows(abc.ABC):
 
     @abc.abstractmethod
     def sample(self, count: int, rng: np.random.Generator) -> Rows:
-        """At most `count` rows drawn without replacement."""
+        """At most `count` rows drawn without replacement; their means estimate the means over all."""
+
+    @abc.abstractmethod
+    def as_part(self, total_weight: float) -> Rows:
+        """These rows as a part of others whose weights sum to `total_weight`: their sums are a part of the others'."""
+
+    @property
+    @abc.abstractmethod
+    def stored(self) -> int:
+        """How many numbers the features hold."""
+
+    def fused(self, loss: Loss, coef: Array, b: Any) -> Pass | ClassPass | None:
+        """Forward, loss and backward in one compiled pass, z = X @ coef + b + offset; None where that does not pay."""
+        return None
+
+    def moments(self) -> Moments | None:
+        """Means, spreads and extremes of the columns in one compiled pass; None where that does not pay."""
+        return None
 
     def sum(self, f: Callable[[Batch], Summand], width: int | None = None) -> Summand:
         """The sum of f(batch) over all rows; f returns a number, an array, or a tuple of them."""

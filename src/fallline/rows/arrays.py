@@ -7,26 +7,37 @@ from typing import Any
 
 import numpy as np
 
-from fallline.rows._base import Array, Batch, Rows
+from fallline import kernels
+from fallline.losses._base import Loss
+from fallline.rows._base import Array, Batch, ClassPass, Moments, Pass, Rows
 
-BLOCK_NUMBERS = (
-    4_000_000  # a block holds about this many numbers (32 MB): small beside X, large beside a BLAS call's overhead
-)
+BLOCK_NUMBERS = 1_000_000  # numbers in a block (8 MB): small beside X, large beside the overhead of a NumPy call
 
 
 class ArrayRows(Rows):
-    """An array X (m, n) with targets y (m,), weights (m,) or None, offsets (m,) or None; nothing is copied."""
+    """An array X (m, n) with targets y (m,), weights (m,) or None, offsets (m,) or None; nothing is copied.
 
-    def __init__(self, X: Any, y: Array, weight: Array | None = None, offset: Array | None = None) -> None:
+    `total_weight` is what sums are divided by: the number of rows, or the sum of their weights, unless these rows stand
+    for others.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        y: Array,
+        weight: Array | None = None,
+        offset: Array | None = None,
+        total_weight: float | None = None,
+    ) -> None:
         self.X, self.y, self.weight, self.offset = X, y, weight, offset
         self.m, self.n = X.shape
-        self.total_weight = float(self.m) if weight is None else float(weight.sum())
+        if total_weight is None:
+            total_weight = float(self.m) if weight is None else float(weight.sum())
+        self.total_weight = total_weight
 
     def blocks(self, width: int | None = None) -> Iterator[Batch]:
-        if isinstance(self.X, np.ndarray):
-            per_block = max(1, BLOCK_NUMBERS // max(self.n, width or 0, 1))
-        else:  # a slice of a CSR matrix is a copy: take it whole unless memory asks for pieces
-            per_block = max(1, BLOCK_NUMBERS // width) if width else self.m
+        a_row = self.n if isinstance(self.X, np.ndarray) else self.stored // max(self.m, 1)
+        per_block = max(1, BLOCK_NUMBERS // max(a_row, width or 0, 1))
         for begin in range(0, self.m, per_block):
             yield self._take(slice(begin, begin + per_block), 1.0 / self.total_weight)
 
@@ -36,11 +47,32 @@ class ArrayRows(Rows):
             chosen = order[begin : begin + batch_size]
             yield self._take(chosen, self.m / (len(chosen) * self.total_weight))
 
+    def fused(self, loss: Loss, coef: Array, b: Any) -> Pass | ClassPass | None:
+        if self.stored * (coef.shape[1] if coef.ndim == 2 else 1) < kernels.FROM_NUMBERS:
+            return None
+        from fallline.rows import compiled
+
+        return compiled.fused_classes(self, loss, coef, b) if coef.ndim == 2 else compiled.fused(self, loss, coef, b)
+
+    def moments(self) -> Moments | None:
+        if self.stored < kernels.FROM_NUMBERS or not isinstance(self.X, np.ndarray):
+            return None
+        from fallline.rows import compiled
+
+        return compiled.moments(self)
+
+    @property
+    def stored(self) -> int:
+        return int(self.X.size if isinstance(self.X, np.ndarray) else self.X.nnz)
+
     def sample(self, count: int, rng: np.random.Generator) -> ArrayRows:
         if count >= self.m:
             return self
         part = self._take(np.sort(rng.choice(self.m, count, replace=False)), 0.0)
         return ArrayRows(part.X, part.y, part.weight, part.offset)
+
+    def as_part(self, total_weight: float) -> ArrayRows:
+        return ArrayRows(self.X, self.y, self.weight, self.offset, total_weight)
 
     def _take(self, chosen: Any, share: float) -> Batch:
         whole = isinstance(chosen, slice) and chosen.start == 0 and chosen.stop >= self.m

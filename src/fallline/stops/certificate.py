@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -15,33 +15,36 @@ Certify = Callable[[Array, Array], float | None]
 class Certificate(Stop):
     """End when  J - J* <= tol * J*  is proved, or J - J* is at round-off beside the loss at the start.
 
-    A bound costs about as much as p / 2 passes (it forms the matrix of second derivatives), so it is tried only when
-    the slope (the smallest subgradient) has fallen tenfold since the last try and, unless a preconditioner says that
-    the end is near, at least `spacing` passes have gone by.
+    Proving costs something, so it is tried when it may succeed: when `hope` says so, which knows the bound to be
+    expected from what the point has measured anyway; without one, when the slope (the smallest subgradient) has fallen
+    tenfold since the last try and at least `spacing` passes have gone by.
     """
 
     name: ClassVar[str] = "certificate"
     summary: ClassVar[str] = "provably within the tolerance of the best loss"
 
     EXACT = 1e-20  # of the loss at the start: a perfect fit has J* = 0, and this is its weights to about ten digits
-    POLISH = 1e-6  # of tol: preconditioned steps double the digits each time, so the last ones cost a single pass
     FALL = 0.1  # try again when the gradient has fallen to this share
 
-    def __init__(self, tol: float, certify: Certify, slope: Slope, spacing: float) -> None:
-        self.tol, self.certify, self.slope, self.spacing = tol, certify, slope, spacing
+    def __init__(
+        self, tol: float, certify: Certify, slope: Slope, spacing: float = 0.0, hope: Hope | None = None
+    ) -> None:
+        self.tol, self.certify, self.slope, self.spacing, self.hope = tol, certify, slope, spacing, hope
         self._first: float | None = None
-        self._norm, self._pass, self._decrement = np.inf, -np.inf, np.inf
+        self._norm, self._pass, self._least, self._tried = np.inf, -np.inf, np.inf, np.inf
 
-    def good(self, gap: float, J: float, tol: float | None = None) -> bool:
+    def good(self, gap: float, J: float) -> bool:
         """Whether the bound `gap` at loss J is within the tolerance."""
         first = self._first if self._first is not None else abs(J)
-        return gap <= (self.tol if tol is None else tol) * max(J - gap, 0.0) or gap <= self.EXACT * first
+        return gap <= self.tol * max(J - gap, 0.0) or gap <= self.EXACT * first
 
     def update(self, point: Point) -> Ending | None:
         if not point.full or not np.isfinite(point.J):
             return None
         if self._first is None:
             self._first = abs(point.J)
+        elif 0.0 <= point.J <= self.EXACT * self._first:  # no loss is below zero
+            return Ending("certificate", point.J)
         norm = float(np.linalg.norm(self.slope(point.theta, point.g)))
         if not self._worth_a_try(point, norm):
             return None
@@ -50,9 +53,26 @@ class Certificate(Stop):
         return Ending("certificate", gap) if gap is not None and self.good(gap, point.J) else None
 
     def _worth_a_try(self, point: Point, norm: float) -> bool:
-        if np.isfinite(point.decrement):
-            before, self._decrement = self._decrement, point.decrement
-            if self.good(point.decrement, point.J, self.tol * self.POLISH):
-                return True
-            return point.decrement > before / 2.0 and self.good(point.decrement, point.J)  # round-off: no more to gain
+        expected = self.hope.bound(point, norm) if self.hope is not None else np.nan
+        if self.hope is not None and np.isfinite(expected):
+            before, self._least = self._least, expected
+            if self.good(expected, point.J):
+                worth, self._tried = expected <= self.FALL * self._tried, min(self._tried, expected)
+                return worth or expected > before / 2.0
+            return expected > before / 2.0 and self.good(expected / self.hope.caution, point.J)  # no more to gain
         return norm <= self.FALL * self._norm and point.passes >= self._pass + self.spacing
+
+
+class Hope(NamedTuple):
+    """What bound to expect of a proof at a point, before paying for it: `caution` times the estimate at hand.
+
+    The estimate is the preconditioner's decrement, or |slope|^2 / (2 `ridge`) where `ridge` is given. Steps that
+    double the digits each time are worth waiting for: they ask for a caution of millions.
+    """
+
+    caution: float
+    ridge: float = 0.0
+
+    def bound(self, point: Point, norm: float) -> float:
+        """The bound to be expected; NaN where nothing is known."""
+        return self.caution * (norm**2 / (2.0 * self.ridge) if self.ridge else point.decrement)

@@ -1,0 +1,166 @@
+"""Rows in memory and the compiled kernels: how the rows are cut, and what goes into a kernel.
+
+The cut depends on the shape of the data alone, never on the number of threads, and the parts are added in order: so
+any number of threads gives the same bits.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.kernels import classes, dense, sparse
+from fallline.kernels.twins import is_ours, twin
+from fallline.losses._base import Loss
+from fallline.rows._base import Array, ClassPass, Moments, Pass
+from fallline.threads import cut, each
+
+if TYPE_CHECKING:
+    from fallline.rows.arrays import ArrayRows
+
+Column = NDArray[np.float64]
+
+PIECES = 32  # of the rows: enough for many threads, each large beside what it costs to start one
+ROWS_AT_ONCE = 128  # in the cache together, row by row
+LINES_AT_ONCE = 2048  # the same for Fortran's order, where a column's piece should be long
+ENTRIES_PER_SUM = 32  # a piece of sparse rows has its own X^T r of n numbers: worth it with so many entries for each
+CLASS_ROWS_AT_ONCE = 1024  # rows whose K numbers the loss works on at once
+NONE = np.empty(0)
+
+_log = logging.getLogger(__name__)
+_uncompilable: set[type] = set()
+
+
+def fused(rows: ArrayRows, loss: Loss, coef: Array, b: float) -> Pass | None:
+    """Forward, loss and backward in one pass; None where the loss does not compile or X lies in no order at all."""
+    run = _kernel(rows)
+    if run is None or type(loss) in _uncompilable:
+        return None
+    settings, keep = twin(loss), is_ours(loss)
+    coef = np.ascontiguousarray(coef, dtype=np.float64)
+    weight = NONE if rows.weight is None else rows.weight
+    offset = NONE if rows.offset is None else rows.offset
+
+    def part(piece: tuple[int, int]) -> tuple[float, Array, float]:
+        back = np.zeros(rows.n)
+        J, slopes = run(settings, rows.y, weight, offset, coef, float(b), back, *piece, keep=keep)
+        return J, back, slopes
+
+    pieces = cut(rows.m, _pieces(rows))
+    try:
+        first = part(pieces[0])  # alone, so that one thread compiles
+    except Exception as error:
+        if keep or not type(error).__module__.startswith("numba."):
+            raise
+        _log.debug("%r does not compile, so NumPy computes it: %s", loss, error)
+        _uncompilable.add(type(loss))
+        return None
+    parts = [first, *each(part, pieces[1:])]
+    back = parts[0][1]
+    for _, more, _ in parts[1:]:
+        back += more
+    return Pass(sum(part[0] for part in parts), back, sum(part[2] for part in parts))
+
+
+def fused_classes(rows: ArrayRows, loss: Loss, coef: Array, b: Array) -> ClassPass | None:
+    """The same for several classes, coef (n, K): compiled products, and the loss in NumPy between them."""
+    X, dense_rows = rows.X, isinstance(rows.X, np.ndarray)
+    if dense_rows and not X.flags.c_contiguous:
+        return None
+    classes_n = coef.shape[1]
+    across = np.ascontiguousarray(coef.T if dense_rows else coef, dtype=np.float64)
+    b = np.broadcast_to(np.asarray(b, dtype=np.float64), (classes_n,)).copy()
+
+    def part(piece: tuple[int, int]) -> ClassPass:
+        back, slopes, J = np.zeros_like(across), np.zeros(classes_n), 0.0
+        for first in range(*piece, CLASS_ROWS_AT_ONCE):
+            last = min(first + CLASS_ROWS_AT_ONCE, piece[1])
+            z = np.empty((last - first, classes_n))
+            if dense_rows:
+                classes.forward(X[first:last], across, b, z)
+            else:
+                classes.forward_sparse(X.data, indices, indptr, across, b, z, np.uint64(first))
+            if rows.offset is not None:
+                z += rows.offset[first:last, None]
+            v, r = loss.value_and_slope(rows.y[first:last], z)
+            if rows.weight is not None:
+                v, r = v * rows.weight[first:last], r * rows.weight[first:last, None]
+            if dense_rows:
+                classes.backward(X[first:last], r, back)
+            else:
+                classes.backward_sparse(X.data, indices, indptr, r, back, np.uint64(first))
+            J, slopes = J + float(v.sum()), slopes + r.sum(axis=0)
+        return ClassPass(J, back, slopes)
+
+    if not dense_rows:
+        indices, indptr = _unsigned(X.indices), _unsigned(X.indptr)
+    pieces = cut(rows.m, _pieces(rows))
+    first_part = part(pieces[0])
+    back, slopes, J = first_part.back, first_part.slopes, first_part.loss
+    for more in each(part, pieces[1:]):
+        back += more.back
+        J, slopes = J + more.loss, slopes + more.slopes
+    return ClassPass(J, back.T if dense_rows else back, slopes)
+
+
+def _kernel(rows: ArrayRows) -> Any:
+    """The kernel for the way that X lies, with X filled in."""
+    X = rows.X
+    if not isinstance(X, np.ndarray):
+        data, indices, indptr = X.data, _unsigned(X.indices), _unsigned(X.indptr)
+
+        def by_entries(loss: Any, y: Any, *rest: Any, keep: bool) -> Any:
+            return sparse.by_rows(loss, data, indices, indptr, y, *rest, keep=keep)
+
+        return by_entries
+    if not (X.flags.c_contiguous or X.flags.f_contiguous):
+        return None
+    kernel, most = (dense.by_rows, ROWS_AT_ONCE) if X.flags.c_contiguous else (dense.by_columns, LINES_AT_ONCE)
+
+    def by_numbers(loss: Any, y: Any, *rest: Any, keep: bool) -> Any:
+        return kernel(loss, X, y, *rest, most, keep=keep)
+
+    return by_numbers
+
+
+def _pieces(rows: ArrayRows) -> int:
+    if isinstance(rows.X, np.ndarray):
+        return PIECES
+    return max(2, min(PIECES, rows.stored // (ENTRIES_PER_SUM * max(rows.n, 1))))
+
+
+def _unsigned(indices: Any) -> Any:
+    """The same bits as unsigned numbers: checked when they came in, so none is negative."""
+    return indices.view(np.uint32 if indices.dtype.itemsize == 4 else np.uint64)
+
+
+def moments(rows: ArrayRows) -> Moments | None:
+    """Means, spreads and extremes of dense columns in one pass; None where X lies in no order at all.
+
+    Each piece is centred on its first row, and the pieces are joined by the parallel formula of Chan, Golub and LeVeque
+    (1983), so nothing cancels where the mean is large beside the spread.
+    """
+    X, n = rows.X, rows.n
+    if not (X.flags.c_contiguous or X.flags.f_contiguous):
+        return None
+    kernel = dense.moments if X.flags.c_contiguous else dense.moments_by_columns
+    weight = NONE if rows.weight is None else rows.weight
+
+    def part(piece: tuple[int, int]) -> tuple[float, Column, Column, Column, Column]:
+        sums, squares, low, high = np.zeros((4, n))
+        total = kernel(X, weight, *piece, sums, squares, low, high)
+        shift = sums / total if total > 0.0 else sums
+        return total, X[piece[0]] + shift, np.maximum(squares - total * shift * shift, 0.0), low, high
+
+    pieces = cut(rows.m, PIECES)
+    total, mean, square, low, high = part(pieces[0])  # alone, so that one thread compiles
+    for more, other, spread, lower, higher in each(part, pieces[1:]):
+        if more > 0.0:
+            gap, joint = other - mean, total + more
+            mean, square = mean + gap * (more / joint), square + spread + gap * gap * (total * more / joint)
+            total = joint
+        low, high = np.minimum(low, lower), np.maximum(high, higher)
+    return Moments(mean, square / total, low, high)
