@@ -18,6 +18,7 @@ from fallline.penalties.none import NoPenalty
 from fallline.rates.constant import Constant
 from fallline.recorder import Event
 from fallline.rows.arrays import ArrayRows
+from fallline.rows.compress import compress
 from fallline.rows.intake import take_in
 from fallline.scaling import Scaling
 from fallline.stops.budget import Budget
@@ -71,7 +72,8 @@ def gradient_descent(
     rate = Constant(learning_rate)
     column = np.ndim(y) == 2
     data = take_in(X, y, Squared())
-    rows = ArrayRows(data.X, data.y.astype(np.float64))
+    whole = ArrayRows(data.X, data.y.astype(np.float64))
+    rows = (compress(whole, int(iterations)) if callback is None else None) or whole
     objective = ModelObjective(Squared(), NoPenalty(), Scaling.none(rows.n, intercept=False))
     theta = np.zeros(rows.n)
     observers = [callback] if callback is not None else []

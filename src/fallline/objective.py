@@ -102,7 +102,7 @@ class ModelObjective(Objective):
             return _weighted_gram(self.scaling, batch.X, self.weighted(c, batch) * batch.share)
 
         p, classes = theta.shape[0], theta.shape[1] if theta.ndim == 2 else 1
-        H = rows.sum(part)
+        H = rows.sum(part, room=theta.size**2)
         weights = p - self.scaling.intercept
         penalised = np.arange(weights * classes)
         H[penalised, penalised] += self.penalty.curvature

@@ -10,7 +10,8 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fallline.errors import SettingError, SettingTypeError
@@ -61,11 +62,24 @@ def use_threads(n: int | None) -> Iterator[None]:
 
 
 def each(work: Callable[[Piece], Summand], pieces: Sequence[Piece]) -> list[Summand]:
-    """[work(piece) for piece in pieces], several at once. `work` gains by it where it lets go of the interpreter."""
+    """[work(piece) for piece in pieces], several at once. `work` gains by it where it lets go of the interpreter.
+
+    Meanwhile the linear algebra library keeps to one thread for each of ours: its own threads would compete with them,
+    and for blocks of this size they are twice as slow.
+    """
     count = min(thread_count(), len(pieces))
-    if count <= 1:
-        return [work(piece) for piece in pieces]
-    return list(_pool(count).map(work, pieces))
+    with _linear_algebra().limit(limits=1, user_api="blas"):
+        if count <= 1:
+            return [work(piece) for piece in pieces]
+        waiting = [_pool(count).submit(copy_context().run, work, piece) for piece in pieces]
+        return [one.result() for one in waiting]
+
+
+@cache
+def _linear_algebra() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _pool(count: int) -> ThreadPoolExecutor:

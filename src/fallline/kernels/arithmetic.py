@@ -20,7 +20,7 @@ ROOT_HALF_BITS = int(np.float64(0.5**0.5).view(np.int64))
 SMALLEST = 2.2250738585072014e-308  # numbers below have fewer bits
 
 # Strict: a caller that lets sums be reordered must not pass that on, for these lean on the order. NaN stays NaN.
-arithmetic: Any = numba.njit(nogil=True, error_model="numpy", fastmath=False)
+arithmetic: Any = numba.njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 
 
 def _exp(x: Any) -> Any:

@@ -21,7 +21,8 @@ from numba.extending import overload, overload_method
 from fallline.kernels.arithmetic import arithmetic, numpy_of_formulas
 
 PREFIX, DOT = "twin_of_", "__dot__"
-AS_WRITTEN = {"error_model": "numpy", "fastmath": False}
+# Inlined, or the compiler would call a formula row by row instead of working on several rows at once.
+AS_WRITTEN = {"error_model": "numpy", "fastmath": False, "forceinline": True}
 
 _named_tuple: Any = collections.namedtuple
 _classes: dict[type, type] = {}  # twin -> class

@@ -94,10 +94,14 @@ class Rows(abc.ABC):
         """Means, spreads and extremes of the columns in one compiled pass; None where that does not pay."""
         return None
 
-    def sum(self, f: Callable[[Batch], Summand], width: int | None = None) -> Summand:
-        """The sum of f(batch) over all rows; f returns a number, an array, or a tuple of them."""
-        return functools.reduce(_add, map(f, self.blocks(width)))
+    def sum(self, f: Callable[[Batch], Summand], width: int | None = None, room: int = 1) -> Summand:
+        """The sum of f(batch) over all rows; f returns a number, an array, or a tuple of them.
+
+        `width`: see ``blocks``. `room` tells how many numbers f returns, where those are many: several may be kept at
+        once.
+        """
+        return functools.reduce(add, map(f, self.blocks(width)))
 
 
-def _add(a: Any, b: Any) -> Any:
+def add(a: Any, b: Any) -> Any:
     return tuple(x + y for x, y in zip(a, b, strict=True)) if isinstance(a, tuple) else a + b

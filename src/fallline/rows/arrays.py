@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from fallline import kernels
 from fallline.losses._base import Loss
-from fallline.rows._base import Array, Batch, ClassPass, Moments, Pass, Rows
+from fallline.rows._base import Array, Batch, ClassPass, Moments, Pass, Rows, Summand, add
+from fallline.threads import cut, each
 
 BLOCK_NUMBERS = 1_000_000  # numbers in a block (8 MB): small beside X, large beside the overhead of a NumPy call
+MOST_PIECES, ROOM = 16, 10_000_000  # sums made at once, and numbers in them together (80 MB)
 
 
 class ArrayRows(Rows):
@@ -40,6 +43,13 @@ class ArrayRows(Rows):
         per_block = max(1, BLOCK_NUMBERS // max(a_row, width or 0, 1))
         for begin in range(0, self.m, per_block):
             yield self._take(slice(begin, begin + per_block), 1.0 / self.total_weight)
+
+    def sum(self, f: Callable[[Batch], Summand], width: int | None = None, room: int = 1) -> Summand:
+        blocks = list(self.blocks(width))
+        pieces = cut(len(blocks), max(1, min(MOST_PIECES, ROOM // room)))
+        if len(pieces) == 1:
+            return functools.reduce(add, map(f, blocks))
+        return functools.reduce(add, each(lambda piece: functools.reduce(add, map(f, blocks[slice(*piece)])), pieces))
 
     def sweep(self, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
         order = rng.permutation(self.m)
