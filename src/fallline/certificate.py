@@ -29,6 +29,10 @@ from fallline.objective import ModelObjective
 from fallline.rows._base import Array, Batch, Rows
 
 FACTOR_LIMIT = 5000  # unknowns: a Cholesky factor of this size takes about a second
+ROUND_OFF, OUTSIDE = (
+    1e-14,
+    1e-9,
+)  # of the sums in a gradient; and of the subgradient, what may lie beside the range of H
 PAIRS_LIMIT = 2e9  # multiplications: above, pairs of classes are bounded by their members, at most 2 times too wide
 INFLATIONS = (1.2, 2.0, 4.0, 10.0)  # guesses of how much H_low's radius exceeds H's
 
@@ -48,20 +52,29 @@ def gap_bound(objective: ModelObjective, rows: Rows, theta: Array, g: Array, par
     if s.size > FACTOR_LIMIT:
         return ridge_bound(objective, rows, theta, s.reshape(theta.shape))
     for some in [rows] if part is None else [part, rows]:
-        inverse = best_inverse(objective.hessian(theta, some))
-        if inverse is None or inverse.rank < _rank(objective, rows, theta, inverse, whole=some is rows):
+        H = objective.hessian(theta, some)
+        inverse = best_inverse(H)
+        if inverse is None:
             continue
-        nu = inverse.norm(s)
+        inside, lost = s, 0.0
+        if inverse.rank < _rank(objective, rows, theta, inverse, whole=some is rows) or not _within(
+            objective, rows, theta, s, H, inverse
+        ):
+            split = _lasso_split(objective, rows, theta, s, H, inverse)
+            if split is None:
+                continue
+            inside, lost = split
+        nu = inverse.norm(inside)
         if _constant_curvature(objective, some, theta):
-            return nu**2 / 2.0
-        return _verified(objective, some, theta, s, nu, inverse)
+            return nu**2 / 2.0 + lost
+        return _verified(objective, some, theta, inside, nu, inverse, lost)
     return None
 
 
 def _verified(
-    objective: ModelObjective, rows: Rows, theta: Array, s: Array, nu: float, inverse: Inverse
+    objective: ModelObjective, rows: Rows, theta: Array, s: Array, nu: float, inverse: Inverse, lost: float
 ) -> float | None:
-    """nu_low^2 / 2 for a lower matrix that holds itself to the radius it was made for; None if none does.
+    """nu_low^2 / 2 + lost for a lower matrix that holds itself to the radius it was made for; None if none does.
 
     The radius is guessed as that of H, inflated. How much curvature the floor then keeps is seen from the rows alone,
     so a matrix is formed only where the guess can hold: H_low >= H / inflation^2, roughly.
@@ -78,7 +91,7 @@ def _verified(
         return np.array([float(_total(objective.weighted(c, batch))) for c in (floor, whole)])
 
     for inflation in INFLATIONS:
-        reach = 2.0 * nu * inflation
+        reach = _reach(nu * inflation, lost)
         floor_sum, whole_sum = rows.sum(functools.partial(kept, reach=reach))
         if floor_sum * inflation**2 * SLACK < whole_sum:
             continue
@@ -90,9 +103,38 @@ def _verified(
         if low is None or low.rank < inverse.rank:
             continue
         nu_low = low.norm(s)
-        if all(np.all(2.0 * nu_low * spread(b, low) <= radius(b, reach)) for b in rows.blocks(theta.size)):
-            return nu_low**2 / 2.0
+        if all(np.all(_reach(nu_low, lost) * spread(b, low) <= radius(b, reach)) for b in rows.blocks(theta.size)):
+            return nu_low**2 / 2.0 + lost
     return None
+
+
+def _reach(nu: float, lost: float) -> float:
+    """The radius beyond which the quadratic exceeds J(theta) whatever was lost: 2 nu where nothing was."""
+    return nu + float(np.sqrt(nu * nu + 2.0 * lost))
+
+
+def _lasso_split(
+    objective: ModelObjective, rows: Rows, theta: Array, s: Array, H: Array, inverse: Inverse
+) -> tuple[Array, float] | None:
+    """(the part of s in the range of H, what the rest can cost at most), where |w| bounds the way to the optimum.
+
+    sum_j l1_j |w*_j| <= J* <= J(theta), for no loss is below zero; so the rest, s_out, changes J by no more than
+    sum_j |s_out_j| |w_j| + max_j (|s_out_j| / l1_j) J(theta). Its intercept is made zero by a vector in the range of H.
+    """
+    strengths = objective.penalty.elementwise(rows.n)
+    if strengths is None or not strengths[0].all():
+        return None
+    out = s - H @ inverse.apply(s)
+    k = theta[0].size if objective.scaling.intercept else 0
+    if k:
+        side = H[:, -k:]
+        out = out - side @ (np.linalg.pinv(side[-k:]) @ out[-k:])
+    w, _ = objective.scaling.split(theta)
+    rest, _ = objective.scaling.split(out.reshape(theta.shape))
+    rest = np.abs(rest)
+    l1 = strengths[0] if w.ndim == 1 else strengths[0][:, None]
+    J = objective.value(theta, rows)
+    return s - out, float(np.sum(rest * np.abs(w)) + np.max(rest / l1) * J)
 
 
 def _total(c: Array) -> float:
@@ -129,6 +171,29 @@ def _spread(objective: ModelObjective, theta: Array) -> Callable[[Batch, Inverse
         return widest
 
     return pairs
+
+
+def _within(objective: ModelObjective, rows: Rows, theta: Array, s: Array, H: Array, inverse: Inverse) -> bool:
+    """Whether the subgradient lies in the range of H, but for round-off in the gradient that it was made from.
+
+    Outside of it, where H is flat, nothing bounds how far the loss could still fall.
+    """
+    if inverse.rank == s.size:
+        return True
+
+    def sizes(batch: Batch) -> tuple[float, Array]:
+        r = objective.weighted(objective.loss.slope(batch.y, objective.forward(theta, batch)), batch)
+        return float(np.sum(r * r) * batch.share), objective.scaling.gathered_squares(
+            batch.X, np.full(len(batch.y), batch.share)
+        )
+
+    r_square, x_square = rows.sum(sizes)
+    noise = ROUND_OFF * np.sqrt(r_square) * np.sqrt(x_square)  # of a sum of r_i x_ij, per coordinate
+    noise = np.repeat(noise, s.size // len(noise))
+    units = np.sqrt(np.maximum(np.diag(H), 0.0))  # of the curvature: a column's own units must not matter
+    units = np.where(units > 0.0, units, max(float(units.max(initial=0.0)), 1e-300))
+    left = float(np.linalg.norm((s - H @ inverse.apply(s)) / units))
+    return left <= max(OUTSIDE * float(np.linalg.norm(s / units)), float(np.linalg.norm(noise / units)))
 
 
 def _rank(objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse, whole: bool) -> int:

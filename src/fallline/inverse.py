@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 
 NULL = 1e-13  # of the largest eigenvalue, times the size: smaller is an exact dependence between columns
-DAMPING = 1e-12  # of the largest diagonal entry, where eigenvalues are too dear to tell dependent columns apart
+DAMPING = 1e-12  # of the diagonal, where eigenvalues are too dear to tell dependent columns apart
 EIGEN_LIMIT = 1500  # unknowns: eigenvalues of a matrix of this size take about a second
 
 
@@ -66,12 +66,16 @@ AnyInverse = Inverse | DiagonalInverse
 
 
 def pseudo_inverse(H: Array) -> Inverse | None:
-    """The exact inverse on the range of H, by eigenvalues; None where H is not finite."""
+    """The exact inverse on the range of H, by eigenvalues; None where H is not finite.
+
+    H is brought to a diagonal of ones first, so that the units of a column do not decide what counts as singular.
+    """
     if not np.all(np.isfinite(H)):
         return None
-    values, vectors = np.linalg.eigh(H)
+    size = _sizes(H)
+    values, vectors = np.linalg.eigh(H / np.outer(size, size))
     kept = values > NULL * len(H) * max(float(values[-1]), np.finfo(float).tiny)
-    return Inverse(vectors[:, kept] / np.sqrt(values[kept]), int(kept.sum()))
+    return Inverse(vectors[:, kept] / np.sqrt(values[kept]) / size[:, None], int(kept.sum()))
 
 
 def regular_inverse(H: Array) -> Inverse | None:
@@ -80,18 +84,19 @@ def regular_inverse(H: Array) -> Inverse | None:
 
     if not np.all(np.isfinite(H)):
         return None
-    factor, info = lapack.dpotrf(H, lower=1)
+    size = _sizes(H)
+    scaled = H / np.outer(size, size)
+    factor, info = lapack.dpotrf(scaled, lower=1)
     if info != 0:
         return None
-    condition, _ = lapack.dpocon(factor, float(np.abs(H).sum(axis=0).max()), uplo="L")
+    condition, _ = lapack.dpocon(factor, float(np.abs(scaled).sum(axis=0).max()), uplo="L")
     if condition < NULL * len(H):
         return None
-    inverse, _ = lapack.dtrtri(factor, lower=1)
-    return Inverse(np.tril(inverse).T, len(H))
+    return Inverse(_transposed_inverse(factor) / size[:, None], len(H))
 
 
 def damped_inverse(H: Array) -> Inverse:
-    """An inverse good enough to descend by: of H plus a little of the identity, as much as its factor needs.
+    """An inverse good enough to descend by: of H plus a little of its diagonal, as much as its factor needs.
 
     Where H overflowed it is the identity: plain descent.
     """
@@ -99,15 +104,28 @@ def damped_inverse(H: Array) -> Inverse:
 
     if not np.all(np.isfinite(H)):
         return Inverse(np.eye(len(H)), len(H))
-    damping = DAMPING * max(float(np.abs(np.diag(H)).max()), np.finfo(float).tiny)
+    size, damping = _sizes(H), DAMPING
+    scaled = H / np.outer(size, size)
     while True:
-        factor, info = lapack.dpotrf(H + damping * np.eye(len(H)), lower=1)
+        factor, info = lapack.dpotrf(scaled + damping * np.eye(len(H)), lower=1)
         if info == 0:
-            inverse, _ = lapack.dtrtri(factor, lower=1)
-            return Inverse(np.tril(inverse).T, len(H))
+            return Inverse(_transposed_inverse(factor) / size[:, None], len(H))
         damping *= 100.0
 
 
 def best_inverse(H: Array) -> Inverse | None:
     """The exact inverse that this size can pay for; None where there is none to be had."""
     return pseudo_inverse(H) if len(H) <= EIGEN_LIMIT else regular_inverse(H)
+
+
+def _sizes(H: Array) -> Array:
+    """The square roots of the diagonal; where that is zero, as its row then is too, the largest of them."""
+    size: Array = np.sqrt(np.maximum(np.diag(H), 0.0))
+    return np.where(size > 0.0, size, max(float(size.max(initial=0.0)), 1.0))
+
+
+def _transposed_inverse(factor: Array) -> Array:
+    from scipy.linalg import lapack
+
+    inverse, _ = lapack.dtrtri(factor, lower=1)
+    return np.asarray(np.tril(inverse).T)

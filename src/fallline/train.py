@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fallline.history import History
+from fallline.leap import leaping
 from fallline.objective import Objective
 from fallline.optimizers import AnyOptimizer
 from fallline.precondition import Metric, Preconditioner
@@ -69,8 +71,11 @@ class Look(NamedTuple):
     """The rows that one step sees. `fresh` marks the start of an epoch; full-batch looks are always fresh."""
 
     batch: Any
+    step: int  # updates made before this one
     passes: float  # over the data, made before this step
     fresh: bool
+    rest: NDArray[np.intp]  # rows of the steps to follow before the next look
+    next: float = math.nan  # passes made before these
 
 
 class Exact(NamedTuple):
@@ -121,9 +126,13 @@ def train(
     metric: Metric | None = None
     recovered, caution, J_first = 0, 1.0, math.nan
     stride = 1 if batch_size is None or rows is None else max(1, rows.m // batch_size // RECORDS_PER_EPOCH)
-    ending, step, look = Ending("budget"), 0, Look(rows, 0.0, True)
+    leap = leaping(
+        objective, rows, optimizer, rate, theta, batch_size, horizon
+    )  # the steps between two records, compiled
+    ending, step, look = Ending("budget"), 0, Look(rows, 0, 0.0, True, NO_ROWS)
 
-    for step, look in enumerate(_looks(rows, batch_size, seed)):
+    for look in _looks(rows, batch_size, seed, stride if leap else 1):
+        step = look.step
         # forward: predictions; loss J(theta); backward: gradient
         J, g = objective.value_and_grad(theta, look.batch)
         exact = _exact(objective, rows, optimizer, theta, state, J, g, batch_size) if look.fresh else None
@@ -174,6 +183,8 @@ def train(
         move = metric.inverse.outward(move, theta.shape) if metric else move
         kept = Kept(theta, J, g, state, float(np.vdot(G, move)))
         theta, state = theta + move if objective.smooth else objective.project(theta + move), next_state
+        if leap and len(look.rest):
+            theta, state = leap(theta, state, look.rest, look.next, caution)
 
     if batch_size is not None and not look.fresh:  # ended within an epoch: see what the last part of it was worth
         best.offer(_exact(objective, rows, optimizer, theta, state, math.nan, theta, batch_size), step)
@@ -181,18 +192,24 @@ def train(
 
 
 _NOTHING = (math.nan, math.nan)
+NO_ROWS = np.empty(0, dtype=np.intp)
 
 
-def _looks(rows: Rows | None, batch_size: int | None, seed: int) -> Iterator[Look]:
-    """What each step sees: all rows at every step, or the mini-batches of one epoch after another."""
+def _looks(rows: Rows | None, batch_size: int | None, seed: int, every: int) -> Iterator[Look]:
+    """What each step sees: all rows at every step, or the mini-batches of one epoch after another.
+
+    With `every` above 1 the mini-batches in between come as row numbers, to be gone through without a look.
+    """
     if rows is None or batch_size is None:
         for step in itertools.count():
-            yield Look(rows, float(step), True)
+            yield Look(rows, step, float(step), True, NO_ROWS)
     else:
-        rng = np.random.default_rng(seed)
+        rng, a_step = np.random.default_rng(seed), batch_size / rows.m
+        an_epoch = -(-rows.m // batch_size)
         for epoch in itertools.count():
-            for i, batch in enumerate(rows.sweep(batch_size, rng)):
-                yield Look(batch, epoch + i * batch_size / rows.m, i == 0)
+            for k, (batch, rest) in enumerate(rows.sweep(batch_size, rng, every)):
+                i = k * every
+                yield Look(batch, epoch * an_epoch + i, epoch + i * a_step, i == 0, rest, epoch + (i + 1) * a_step)
 
 
 def _exact(

@@ -51,11 +51,11 @@ def test_blocks_of_any_size_sum_to_the_whole(sparse: bool, m: int, n: int, block
 def test_an_epoch_is_every_row_once_in_an_order_of_its_own(m: int, size: int, seed: int) -> None:
     rows = ArrayRows(np.arange(m, dtype=float)[:, None], np.arange(m, dtype=float))
     rng = np.random.default_rng(seed)
-    first, second = (np.concatenate([b.y for b in rows.sweep(size, rng)]) for _ in range(2))
+    first, second = (np.concatenate([b.y for b, _ in rows.sweep(size, rng)]) for _ in range(2))
     np.testing.assert_array_equal(np.sort(first), np.arange(m))
     np.testing.assert_array_equal(np.sort(second), np.arange(m))
     assert m < 20 or not np.array_equal(first, second)
-    assert all(len(b.y) == size for b in list(rows.sweep(size, rng))[:-1])
+    assert all(len(b.y) == size for b, _ in list(rows.sweep(size, rng))[:-1])
 
 
 def test_mini_batches_estimate_the_gradient_without_bias() -> None:
@@ -63,7 +63,7 @@ def test_mini_batches_estimate_the_gradient_without_bias() -> None:
     objective = ModelObjective(fallline.Logistic(), fallline.NoPenalty(), Scaling.none(3, True))
     theta = np.full(4, 0.3)
     whole = objective.value_and_grad(theta, rows)[1]
-    one_by_one = [objective.value_and_grad(theta, b)[1] for b in rows.sweep(1, np.random.default_rng(0))]
+    one_by_one = [objective.value_and_grad(theta, b)[1] for b, _ in rows.sweep(1, np.random.default_rng(0))]
     np.testing.assert_allclose(np.mean(one_by_one, axis=0), whole, rtol=1e-12)
 
 

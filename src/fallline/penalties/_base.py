@@ -61,6 +61,10 @@ class Penalty(abc.ABC):
         least: Array = np.maximum(g + low, 0.0) + np.minimum(g + high, 0.0)
         return least
 
+    def elementwise(self, n: int) -> tuple[Array, Array, Array, Array] | None:
+        """(l1, l2, lower, upper), each (n,), of a penalty that is l1 |w| + l2 / 2 w^2 within bounds; None of others."""
+        return None
+
     def scaled(self, scale: Array) -> Penalty:
         """The same penalty for weights that are the user's times `scale` (n,): only what is stated in units changes."""
         return self

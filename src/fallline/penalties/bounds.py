@@ -47,6 +47,10 @@ class Bounds(Penalty):
                 "lower is below infinity and upper above minus infinity."
             )
 
+    def elementwise(self, n: int) -> tuple[Array, Array, Array, Array] | None:
+        low, high = self._limits(None)
+        return np.zeros(n), np.zeros(n), np.broadcast_to(low, (n,)) + 0.0, np.broadcast_to(high, (n,)) + 0.0
+
     def value(self, w: Array) -> float:
         return 0.0
 

@@ -31,6 +31,9 @@ class ElasticNet(Penalty):
         check_strength(self.l1, "ElasticNet(l1=...)", "l1")
         check_strength(self.l2, "ElasticNet(l2=...)", "l2")
 
+    def elementwise(self, n: int) -> tuple[Array, Array, Array, Array] | None:
+        return np.full(n, self.l1), np.full(n, self.l2), np.full(n, -np.inf), np.full(n, np.inf)
+
     def value(self, w: Array) -> float:
         return self.l1 * float(np.abs(w).sum()) + self.l2 / 2.0 * float((w * w).sum())
 

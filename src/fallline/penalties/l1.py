@@ -29,6 +29,9 @@ class L1(Penalty):
     def __post_init__(self) -> None:
         check_strength(self.strength, "L1(strength=...)", "l1")
 
+    def elementwise(self, n: int) -> tuple[Array, Array, Array, Array] | None:
+        return np.full(n, self.strength), np.zeros(n), np.full(n, -np.inf), np.full(n, np.inf)
+
     def value(self, w: Array) -> float:
         return self.strength * float(np.abs(w).sum())
 

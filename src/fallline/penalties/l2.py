@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from fallline.penalties._base import Array, Penalty
 from fallline.penalties._check import check_strength
 
@@ -27,6 +29,9 @@ class L2(Penalty):
 
     def __post_init__(self) -> None:
         check_strength(self.strength, "L2(strength=...)", "l2")
+
+    def elementwise(self, n: int) -> tuple[Array, Array, Array, Array] | None:
+        return np.zeros(n), np.full(n, self.strength), np.full(n, -np.inf), np.full(n, np.inf)
 
     def value(self, w: Array) -> float:
         return self.strength / 2.0 * float((w * w).sum())

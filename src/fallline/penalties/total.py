@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from fallline.errors import SettingError
 from fallline.penalties._base import Array, Penalty
 from fallline.penalties.bounds import Bounds
@@ -31,6 +33,14 @@ class Total(Penalty):
         flat.sort(key=lambda part: isinstance(part, Bounds))
         object.__setattr__(self, "parts", tuple(flat))
         _check_overlap([part for part in flat if isinstance(part, Bounds)])
+
+    def elementwise(self, n: int) -> tuple[Array, Array, Array, Array] | None:
+        parts = [part.elementwise(n) for part in self.parts]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        l1, l2, low, high = (np.array(column) for column in zip(*known, strict=True))
+        return l1.sum(axis=0), l2.sum(axis=0), low.max(axis=0), high.min(axis=0)
 
     def value(self, w: Array) -> float:
         return sum(part.value(w) for part in self.parts)

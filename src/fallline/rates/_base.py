@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 
 class RateState(NamedTuple):
@@ -60,12 +60,12 @@ class Schedule(Rate):
     """A rate that is a formula of the time alone: of the passes made and the passes allowed."""
 
     @abc.abstractmethod
-    def at(self, passes: float, horizon: float) -> float:
-        """The rate after `passes` of `horizon` passes over the data."""
+    def at(self, passes: Any, horizon: float) -> Any:
+        """The rate after `passes` of `horizon` passes over the data; for an array of passes, an array of rates."""
 
     def init(self) -> RateState:
-        return RateState(self.at(0.0, 1.0))
+        return RateState(float(self.at(0.0, 1.0)))
 
     def update(self, state: RateState, seen: Seen) -> Choice:
-        lr = self.at(seen.passes, seen.horizon)
+        lr = float(self.at(seen.passes, seen.horizon))
         return Choice(lr, True, RateState(lr))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fallline.rates._base import Schedule
 from fallline.rates._check import check_rate
@@ -25,7 +25,7 @@ class Constant(Schedule):
     def __post_init__(self) -> None:
         check_rate(self.lr)
 
-    def at(self, passes: float, horizon: float) -> float:
+    def at(self, passes: Any, horizon: float) -> Any:
         return self.lr
 
     @property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from fallline.rates._base import Schedule
 from fallline.rates._check import check_rate, check_share
@@ -30,9 +31,9 @@ class Cosine(Schedule):
         check_rate(self.lr)
         check_share(self.last, "Cosine(last=...)")
 
-    def at(self, passes: float, horizon: float) -> float:
-        done = min(passes / horizon, 1.0)
-        return self.lr * (self.last + (1.0 - self.last) * (1.0 + math.cos(math.pi * done)) / 2.0)
+    def at(self, passes: Any, horizon: float) -> Any:
+        done = np.minimum(passes / horizon, 1.0)
+        return self.lr * (self.last + (1.0 - self.last) * (1.0 + np.cos(np.pi * done)) / 2.0)
 
     @property
     def reason(self) -> str:

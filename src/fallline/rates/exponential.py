@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fallline.rates._base import Schedule
 from fallline.rates._check import check_rate, check_share
@@ -26,8 +26,8 @@ class Exponential(Schedule):
         check_rate(self.lr)
         check_share(self.factor, "Exponential(factor=...)")
 
-    def at(self, passes: float, horizon: float) -> float:
-        return float(self.lr * self.factor**passes)
+    def at(self, passes: Any, horizon: float) -> Any:
+        return self.lr * self.factor**passes
 
     @property
     def reason(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fallline.errors import SettingError
 from fallline.rates._base import Schedule
@@ -31,7 +31,7 @@ class InverseTime(Schedule):
         if not self.decay >= 0:
             raise SettingError(f"InverseTime(decay=...): got {self.decay!r}; it must be 0 or more.")
 
-    def at(self, passes: float, horizon: float) -> float:
+    def at(self, passes: Any, horizon: float) -> Any:
         return self.lr / (1.0 + self.decay * passes)
 
     @property

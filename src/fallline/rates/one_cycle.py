@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from fallline.errors import SettingError
 from fallline.rates._base import Schedule
@@ -36,17 +37,17 @@ class OneCycle(Schedule):
                 f"OneCycle(div=..., final_div=...): got {self.div!r}, {self.final_div!r}; both must be at least 1."
             )
 
-    def at(self, passes: float, horizon: float) -> float:
+    def at(self, passes: Any, horizon: float) -> Any:
         low, end = self.lr / self.div, self.lr / (self.div * self.final_div)
         peak = self.share * horizon
-        if passes < peak:
-            return _half_cosine(low, self.lr, passes / peak)
-        return _half_cosine(self.lr, end, min((passes - peak) / max(horizon - peak, 1e-12), 1.0))
+        rising = _half_cosine(low, self.lr, passes / max(peak, 1e-12))
+        falling = _half_cosine(self.lr, end, np.minimum((passes - peak) / max(horizon - peak, 1e-12), 1.0))
+        return np.where(passes < peak, rising, falling)
 
     @property
     def reason(self) -> str:
         return f"one cycle: {self.lr / self.div:.4g} up to {self.lr:.4g}, then down to almost 0"
 
 
-def _half_cosine(begin: float, end: float, done: float) -> float:
-    return end + (begin - end) * (1.0 + math.cos(math.pi * done)) / 2.0
+def _half_cosine(begin: float, end: float, done: Any) -> Any:
+    return end + (begin - end) * (1.0 + np.cos(np.pi * done)) / 2.0

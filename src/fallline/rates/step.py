@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from fallline.errors import SettingError
 from fallline.rates._base import Schedule
@@ -31,8 +32,8 @@ class Step(Schedule):
         if not self.every > 0:
             raise SettingError(f"Step(every=...): got {self.every!r}; it must be above 0 passes.")
 
-    def at(self, passes: float, horizon: float) -> float:
-        return self.lr * self.factor ** math.floor(passes / self.every)
+    def at(self, passes: Any, horizon: float) -> Any:
+        return self.lr * self.factor ** np.floor(passes / self.every)
 
     @property
     def reason(self) -> str:

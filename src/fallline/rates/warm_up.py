@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from fallline.rates._base import Schedule
 from fallline.rates._check import check_rate, check_share
@@ -29,11 +31,10 @@ class WarmUp(Schedule):
         check_rate(self.lr)
         check_share(self.share, "WarmUp(share=...)")
 
-    def at(self, passes: float, horizon: float) -> float:
+    def at(self, passes: Any, horizon: float) -> Any:
         rise = self.share * horizon
-        if passes < rise:
-            return self.lr * max(passes / rise, 0.01)
-        return Cosine(self.lr).at(passes - rise, max(horizon - rise, 1e-12))
+        rising = self.lr * np.maximum(passes / max(rise, 1e-12), 0.01)
+        return np.where(passes < rise, rising, Cosine(self.lr).at(passes - rise, max(horizon - rise, 1e-12)))
 
     @property
     def reason(self) -> str:

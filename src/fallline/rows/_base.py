@@ -70,8 +70,13 @@ class Rows(abc.ABC):
         """
 
     @abc.abstractmethod
-    def sweep(self, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """One epoch: all rows once in a new random order, `batch_size` at a time (the last batch may be smaller)."""
+    def sweep(
+        self, batch_size: int, rng: np.random.Generator, every: int = 1
+    ) -> Iterator[tuple[Batch, NDArray[np.intp]]]:
+        """One epoch: all rows once in a new random order, `batch_size` at a time (the last batch may be smaller).
+
+        Yields every `every`-th batch, and the numbers of the rows of those between it and the next.
+        """
 
     @abc.abstractmethod
     def sample(self, count: int, rng: np.random.Generator) -> Rows:

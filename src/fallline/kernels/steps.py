@@ -1,0 +1,72 @@
+"""Many mini-batch steps in one call: the lines of the loop between two records, compiled.
+
+The twin of what train.py does with a mini-batch: predictions, slopes, gradient, move. Rows are read where they lie.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fallline.kernels.compile import Kernel
+from fallline.kernels.twins import slope, update
+
+
+def _steps(
+    loss: Any, rule: Any, X: Any, y: Any, weight: Any, offset: Any, scale: Any, shift: Any, intercept: Any,
+    order: Any, batch_size: Any, rates: Any, share: Any, theta: Any, state: Any,
+    l1: Any, l2: Any, low: Any, high: Any, corners: Any,
+) -> Any:  # fmt: skip
+    """One step for each entry of `rates`, on rows order[0:batch_size], order[batch_size:2 batch_size], ...
+
+    `share` is rows / total weight. The penalty is l1 |w| + l2 / 2 w^2 within low <= w <= high, entry by entry of theta;
+    `corners` says whether any of it but l2 is there. Return (theta, state).
+    """
+    n = X.shape[1]
+    coef, back, g = np.empty(n), np.empty(n), np.empty(len(theta))
+    r = np.empty(batch_size)
+    for step in range(len(rates)):
+        lr = rates[step]
+        chosen = order[step * batch_size : (step + 1) * batch_size]
+        part = share / len(chosen)
+        b = theta[n] if intercept else 0.0
+        for j in range(n):
+            coef[j] = theta[j] / scale[j]
+            b -= shift[j] * coef[j]
+            back[j] = 0.0
+        total = 0.0
+        for i in range(len(chosen)):  # forward: predictions; and their slopes
+            row = X[chosen[i]]
+            z = 0.0
+            for j in range(n):
+                z += row[j] * coef[j]
+            z += b
+            if len(offset):
+                z += offset[chosen[i]]
+            r[i] = slope(loss, y[chosen[i]], z) * part
+            if len(weight):
+                r[i] *= weight[chosen[i]]
+            total += r[i]
+        for i in range(len(chosen)):  # backward: gradient
+            row, a = X[chosen[i]], r[i]
+            for j in range(n):
+                back[j] += a * row[j]
+        for j in range(n):
+            g[j] = (back[j] - shift[j] * total) / scale[j] + l2[j] * theta[j]
+        if intercept:
+            g[n] = total
+        if corners:
+            for j in range(len(theta)):
+                v = theta[j] - lr * g[j]
+                v = np.sign(v) * max(abs(v) - lr * l1[j], 0.0)
+                g[j] = (theta[j] - min(max(v, low[j]), high[j])) / lr
+        move, state = update(rule, g, state, lr)  # update theta
+        theta = theta + move
+        if corners:
+            for j in range(len(theta)):
+                theta[j] = min(max(theta[j], low[j]), high[j])
+    return theta, state
+
+
+steps = Kernel(_steps)

@@ -1,0 +1,76 @@
+"""Between two records, mini-batch steps are made by a compiled twin of the loop's lines, where one exists.
+
+A step in Python costs about 30 microseconds, whatever it computes; compiled, it costs what it computes. The loop in
+train.py remains what is meant; tests/test_leap.py holds the twin to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline import kernels
+from fallline.objective import ModelObjective, Objective
+from fallline.optimizers import AnyOptimizer
+from fallline.rates._base import Rate, Schedule
+from fallline.rows._base import Array, Rows
+from fallline.rows.arrays import ArrayRows
+
+# (theta, state, rows to go through in this order, passes before, caution) -> (theta, state)
+Leap = Callable[[Array, Any, NDArray[np.intp], float, float], tuple[Array, Any]]
+
+_log = logging.getLogger(__name__)
+
+
+def leaping(
+    objective: Objective, rows: Rows | None, optimizer: AnyOptimizer, rate: Rate, theta: Array, batch_size: int | None,
+    horizon: float,
+) -> Leap | None:  # fmt: skip
+    """The compiled steps for this run; None where the run is short or has a part that does not compile."""
+    if batch_size is None or not isinstance(rows, ArrayRows) or not isinstance(objective, ModelObjective):
+        return None
+    X = rows.X
+    if not (isinstance(X, np.ndarray) and X.flags.c_contiguous and theta.ndim == 1 and isinstance(rate, Schedule)):
+        return None
+    if math.isfinite(horizon) and horizon * rows.m / batch_size < kernels.FROM_STEPS:
+        return None
+    parts = objective.penalty.elementwise(rows.n)
+    if parts is None:
+        return None
+    from fallline.kernels.steps import steps
+    from fallline.kernels.twins import is_ours, twin
+
+    free = np.zeros(objective.scaling.intercept)
+    l1, l2, low, high = (
+        np.concatenate([p, free + edge]) for p, edge in zip(parts, (0, 0, -np.inf, np.inf), strict=True)
+    )
+    nothing = np.empty(0)
+    weight = nothing if rows.weight is None else rows.weight
+    offset = nothing if rows.offset is None else rows.offset
+    fixed = (
+        twin(objective.loss), twin(optimizer), X, rows.y, weight, offset, objective.scaling.scale,
+        objective.scaling.shift, objective.scaling.intercept,
+    )  # fmt: skip
+    keep, share = is_ours(objective.loss) and is_ours(optimizer), rows.m / rows.total_weight
+
+    def leap(theta: Array, state: Any, order: NDArray[np.intp], passes: float, caution: float) -> tuple[Array, Any]:
+        count = -(-len(order) // batch_size)
+        at = passes + np.arange(count) * (batch_size / rows.m)
+        rates = caution * np.broadcast_to(rate.at(at, horizon), (count,))
+        rest = (order, batch_size, rates, share, theta, state, l1, l2, low, high, not objective.smooth)
+        after: tuple[Array, Any] = steps(*fixed, *rest, keep=keep)
+        return after
+
+    try:
+        leap(theta, optimizer.init(theta), np.zeros(0, np.intp), 0.0, 1.0)  # compiles, and makes no step
+    except Exception as error:
+        if keep or not type(error).__module__.startswith("numba."):
+            raise
+        _log.debug("these steps do not compile, so Python makes them: %s", error)
+        return None
+    return leap
