@@ -46,9 +46,9 @@ def conclude_model(
     stage: Stage, job: Job, data: Intake, summary: DataSummary, constant: Any, settings: dict[str, Any], seconds: float
 ) -> Result:
     """The Result of a model's run."""
-    objective, plan, run = stage
+    objective, plan, run, _ = stage
     theta, J, g = _finish(objective, job.rows, run)
-    gap = _final_gap(objective, job.rows, theta, g, run)
+    gap = _final_gap(objective, job.rows, stage.part, theta, g, run)
     # A ladder's last rung stands for a loss with corners, which it exceeds by at most `excess`.
     gap = None if gap is None else gap + objective.loss.excess
     if gap is not None and len(run.history):
@@ -92,7 +92,9 @@ def _finish(objective: Objective, rows: Rows | None, run: Run) -> tuple[Array, f
     return theta, J, g
 
 
-def _final_gap(objective: ModelObjective, rows: Rows, theta: Array, g: Array, run: Run) -> float | None:
+def _final_gap(
+    objective: ModelObjective, rows: Rows, part: Rows | None, theta: Array, g: Array, run: Run
+) -> float | None:
     """The bound that ended the run, else one more try at the best parameters."""
     if run.ending.gap is not None and objective.smooth:
         return run.ending.gap
@@ -102,7 +104,7 @@ def _final_gap(objective: ModelObjective, rows: Rows, theta: Array, g: Array, ru
         and not objective.penalty.curvature
     ):
         return None
-    return gap_bound(objective, rows, theta, g)
+    return gap_bound(objective, rows, theta, g, part)
 
 
 def _plain(stage: Stage, job: Job) -> bool:
@@ -207,7 +209,7 @@ def _constant_loss(objective: ModelObjective, rows: ArrayRows, constant: Any) ->
 def _evidence(
     stage: Stage, job: Job, summary: DataSummary, verdict: Verdict, J: float, gap: float | None, separated: bool
 ) -> Evidence:
-    objective, plan, run = stage
+    objective, plan, run, _ = stage
     named = plan.rate.lr if isinstance(plan.rate, Constant) and job.learning_rate != "auto" else None
     L = plan.curvature.measured if plan.curvature is not None else None
     if L is None and job.batch_size is None and plan.precondition is None and objective.loss.smooth:

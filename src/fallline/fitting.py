@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.auto import Plan, plan_model
+from fallline.auto import Plan, affordable, plan_model, sample_size
 from fallline.certificate import gap_bound
 from fallline.conclude import conclude_model
 from fallline.errors import SettingError, SettingTypeError
@@ -187,9 +187,13 @@ class Job:
     classes: int
     source: Provenance
 
-    def part(self, plan: Plan) -> Rows | None:
-        """The sample as a part of all rows, for proofs; None where there is none."""
-        return None if plan.sample is None else plan.sample.as_part(self.rows.total_weight)
+    def part(self, plan: Plan, theta: Array) -> Rows | None:
+        """Some of the rows as a part of all, which is enough for proofs; None where all are few."""
+        sample = plan.sample
+        if sample is None and affordable(self.rows, theta, self.rows.m):
+            count = sample_size(self.rows, theta.shape[1] if theta.ndim == 2 else 1)
+            sample = self.rows.sample(count, np.random.default_rng(self.seed)) if count else None
+        return None if sample is None else sample.as_part(self.rows.total_weight)
 
 
 class Stage(NamedTuple):
@@ -198,6 +202,7 @@ class Stage(NamedTuple):
     objective: ModelObjective
     plan: Plan
     run: Run
+    part: Rows | None  # some of the rows, which is enough for proofs
 
 
 def _stages(job: Job, form: Loss, theta: Array, summary: DataSummary) -> Stage:
@@ -221,18 +226,18 @@ def _stages(job: Job, form: Loss, theta: Array, summary: DataSummary) -> Stage:
 def _run(job: Job, form: Loss, theta: Array, passes: float) -> Stage:
     objective = ModelObjective(form, job.penalty, job.scaling)
     plan = plan_model(objective, job.rows, theta, job.optimizer, job.learning_rate, job.batch_size, job.unit, job.seed)
-    held, warm = job.held, None
+    held, part, warm = job.held, job.part(plan, theta), None
     if plan.sample is not None:
         warm = warm_up(objective, plan.sample, job.rows, theta, job.seed)
         theta, passes = warm.theta, passes + warm.passes
     run = train(
         objective, job.rows, plan.optimizer, plan.rate, theta,
-        batch_size=job.batch_size, stops=_stops(job, objective, plan, passes), horizon=job.horizon,
+        batch_size=job.batch_size, stops=_stops(job, objective, plan, part, passes), horizon=job.horizon,
         precondition=plan.precondition, recoveries=plan.recoveries,
         check_loss=None if held is None else lambda at: objective.data_loss(at, held),
         observers=[job.callback] if job.callback is not None else [], seed=job.seed,
     )  # fmt: skip
-    return Stage(objective, plan, run if warm is None else _after(warm, run))
+    return Stage(objective, plan, run if warm is None else _after(warm, run), part)
 
 
 def _after(warm: WarmUp, run: Run) -> Run:
@@ -244,7 +249,9 @@ def _after(warm: WarmUp, run: Run) -> Run:
     )  # fmt: skip
 
 
-def _stops(job: Job, objective: ModelObjective, plan: Plan, passes: float) -> list[Stop]:
+def _stops(
+    job: Job, objective: ModelObjective, plan: Plan, part: Rows | None, passes: float
+) -> list[Stop]:
     """Converged (proved), good enough (measured), no longer moving, or out of budget: asked in this order."""
     origin = initial_theta(None, best_constant(objective.loss, job.rows), job.scaling, job.classes)
     _, g = objective.value_and_grad(origin, job.rows)
@@ -253,9 +260,9 @@ def _stops(job: Job, objective: ModelObjective, plan: Plan, passes: float) -> li
     return [
         Certificate(
             job.tol,
-            lambda at, g: gap_bound(objective, job.rows, at, g, job.part(plan)),
+            lambda at, g: gap_bound(objective, job.rows, at, g, part),
             objective.least_slope,
-            0.0 if plan.sample is not None else origin.size / 20.0,
+            origin.size / 20.0 * (1.0 if part is None else part.m / job.rows.m),
             plan.hope,
         ),  # fmt: skip
         GradientNorm(small, objective.least_slope, float(np.linalg.norm(objective.least_slope(origin, g)))),

@@ -45,7 +45,7 @@ def leaping(
     from fallline.kernels.steps import steps
     from fallline.kernels.twins import is_ours, twin
 
-    free = np.zeros(objective.scaling.intercept)
+    free = np.zeros(int(objective.scaling.intercept))
     l1, l2, low, high = (
         np.concatenate([p, free + edge]) for p, edge in zip(parts, (0, 0, -np.inf, np.inf), strict=True)
     )
@@ -53,7 +53,7 @@ def leaping(
     weight = nothing if rows.weight is None else rows.weight
     offset = nothing if rows.offset is None else rows.offset
     fixed = (
-        twin(objective.loss), twin(optimizer), X, rows.y, weight, offset, objective.scaling.scale,
+        twin(objective.loss), twin(optimizer), X, rows.y, weight, offset, 1.0 / objective.scaling.scale,
         objective.scaling.shift, objective.scaling.intercept,
     )  # fmt: skip
     keep, share = is_ours(objective.loss) and is_ours(optimizer), rows.m / rows.total_weight
@@ -69,7 +69,7 @@ def leaping(
     try:
         leap(theta, optimizer.init(theta), np.zeros(0, np.intp), 0.0, 1.0)  # compiles, and makes no step
     except Exception as error:
-        if keep or not type(error).__module__.startswith("numba."):
+        if not type(error).__module__.startswith("numba."):
             raise
         _log.debug("these steps do not compile, so Python makes them: %s", error)
         return None

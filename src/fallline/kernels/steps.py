@@ -14,16 +14,17 @@ from fallline.kernels.twins import slope, update
 
 
 def _steps(
-    loss: Any, rule: Any, X: Any, y: Any, weight: Any, offset: Any, scale: Any, shift: Any, intercept: Any,
+    loss: Any, rule: Any, X: Any, y: Any, weight: Any, offset: Any, inverse: Any, shift: Any, intercept: Any,
     order: Any, batch_size: Any, rates: Any, share: Any, theta: Any, state: Any,
     l1: Any, l2: Any, low: Any, high: Any, corners: Any,
 ) -> Any:  # fmt: skip
     """One step for each entry of `rates`, on rows order[0:batch_size], order[batch_size:2 batch_size], ...
 
     `share` is rows / total weight. The penalty is l1 |w| + l2 / 2 w^2 within low <= w <= high, entry by entry of theta;
-    `corners` says whether any of it but l2 is there. Return (theta, state).
+    `corners` says whether any of it but l2 is there. `inverse` is 1 / scale of the columns. Return (theta, state).
     """
     n = X.shape[1]
+    theta = theta.copy()
     coef, back, g = np.empty(n), np.empty(n), np.empty(len(theta))
     r = np.empty(batch_size)
     for step in range(len(rates)):
@@ -32,7 +33,7 @@ def _steps(
         part = share / len(chosen)
         b = theta[n] if intercept else 0.0
         for j in range(n):
-            coef[j] = theta[j] / scale[j]
+            coef[j] = theta[j] * inverse[j]
             b -= shift[j] * coef[j]
             back[j] = 0.0
         total = 0.0
@@ -53,7 +54,7 @@ def _steps(
             for j in range(n):
                 back[j] += a * row[j]
         for j in range(n):
-            g[j] = (back[j] - shift[j] * total) / scale[j] + l2[j] * theta[j]
+            g[j] = (back[j] - shift[j] * total) * inverse[j] + l2[j] * theta[j]
         if intercept:
             g[n] = total
         if corners:
@@ -62,7 +63,8 @@ def _steps(
                 v = np.sign(v) * max(abs(v) - lr * l1[j], 0.0)
                 g[j] = (theta[j] - min(max(v, low[j]), high[j])) / lr
         move, state = update(rule, g, state, lr)  # update theta
-        theta = theta + move
+        for j in range(len(theta)):
+            theta[j] += move[j]
         if corners:
             for j in range(len(theta)):
                 theta[j] = min(max(theta[j], low[j]), high[j])

@@ -15,7 +15,7 @@ class RMSPropState(NamedTuple):
 
     t: int
     square: Array
-    mean: Array
+    g_mean: Array
     velocity: Array
 
 
@@ -55,8 +55,8 @@ class RMSProp(Optimizer[RMSPropState]):
 
     def update(self, g: Array, state: RMSPropState, lr: float) -> tuple[Array, RMSPropState]:
         square = self.rho * state.square + (1.0 - self.rho) * g * g
-        mean = self.rho * state.mean + (1.0 - self.rho) * g if self.centered else state.mean
-        spread = np.maximum(square - mean * mean, 0.0) if self.centered else square
+        g_mean = self.rho * state.g_mean + (1.0 - self.rho) * g if self.centered else state.g_mean
+        spread = np.maximum(square - g_mean * g_mean, 0.0) if self.centered else square
         size = np.sqrt(spread + self.eps) if self.eps_in_sqrt else np.sqrt(spread) + self.eps
         velocity = self.beta * state.velocity + g / size
-        return -lr * velocity, RMSPropState(state.t + 1, square, mean, velocity)
+        return -lr * velocity, RMSPropState(state.t + 1, square, g_mean, velocity)

@@ -53,7 +53,7 @@ def fused(rows: ArrayRows, loss: Loss, coef: Array, b: float) -> Pass | None:
     try:
         first = part(pieces[0])  # alone, so that one thread compiles
     except Exception as error:
-        if keep or not type(error).__module__.startswith("numba."):
+        if not type(error).__module__.startswith("numba."):
             raise
         _log.debug("%r does not compile, so NumPy computes it: %s", loss, error)
         _uncompilable.add(type(loss))
