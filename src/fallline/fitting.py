@@ -249,9 +249,7 @@ def _after(warm: WarmUp, run: Run) -> Run:
     )  # fmt: skip
 
 
-def _stops(
-    job: Job, objective: ModelObjective, plan: Plan, part: Rows | None, passes: float
-) -> list[Stop]:
+def _stops(job: Job, objective: ModelObjective, plan: Plan, part: Rows | None, passes: float) -> list[Stop]:
     """Converged (proved), good enough (measured), no longer moving, or out of budget: asked in this order."""
     origin = initial_theta(None, best_constant(objective.loss, job.rows), job.scaling, job.classes)
     _, g = objective.value_and_grad(origin, job.rows)

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from fallline.kernels.compile import Kernel
+from fallline.kernels.prefetch import prefetch
 from fallline.kernels.twins import slope, update
+
+AHEAD = 8  # rows between asking for one and using it
 
 
 def _steps(
@@ -29,34 +32,56 @@ def _steps(
     r = np.empty(batch_size)
     for step in range(len(rates)):
         lr = rates[step]
-        chosen = order[step * batch_size : (step + 1) * batch_size]
-        part = share / len(chosen)
-        b = theta[n] if intercept else 0.0
-        for j in range(n):
-            coef[j] = theta[j] * inverse[j]
-            b -= shift[j] * coef[j]
-            back[j] = 0.0
-        total = 0.0
-        for i in range(len(chosen)):  # forward: predictions; and their slopes
-            row = X[chosen[i]]
-            z = 0.0
+        if batch_size == 1:  # the same for one row, with nothing to add up in between
+            i = order[step]
+            if step + AHEAD < len(order):
+                prefetch(X, order[step + AHEAD])
+            row, z = X[i], 0.0
             for j in range(n):
-                z += row[j] * coef[j]
-            z += b
+                z += (row[j] - shift[j]) * inverse[j] * theta[j]
+            if intercept:
+                z += theta[n]
             if len(offset):
-                z += offset[chosen[i]]
-            r[i] = slope(loss, y[chosen[i]], z) * part
+                z += offset[i]
+            total = slope(loss, y[i], z) * share
             if len(weight):
-                r[i] *= weight[chosen[i]]
-            total += r[i]
-        for i in range(len(chosen)):  # backward: gradient
-            row, a = X[chosen[i]], r[i]
+                total *= weight[i]
             for j in range(n):
-                back[j] += a * row[j]
-        for j in range(n):
-            g[j] = (back[j] - shift[j] * total) * inverse[j] + l2[j] * theta[j]
-        if intercept:
-            g[n] = total
+                g[j] = total * (row[j] - shift[j]) * inverse[j] + l2[j] * theta[j]
+            if intercept:
+                g[n] = total
+        else:
+            chosen = order[step * batch_size : (step + 1) * batch_size]
+            part = share / len(chosen)
+            b = theta[n] if intercept else 0.0
+            for j in range(n):
+                coef[j] = theta[j] * inverse[j]
+                b -= shift[j] * coef[j]
+                back[j] = 0.0
+            total = 0.0
+            for i in range(len(chosen)):  # forward: predictions; and their slopes
+                row = X[chosen[i]]
+                ahead = step * batch_size + i + AHEAD
+                if ahead < len(order):
+                    prefetch(X, order[ahead])
+                z = 0.0
+                for j in range(n):
+                    z += row[j] * coef[j]
+                z += b
+                if len(offset):
+                    z += offset[chosen[i]]
+                r[i] = slope(loss, y[chosen[i]], z) * part
+                if len(weight):
+                    r[i] *= weight[chosen[i]]
+                total += r[i]
+            for i in range(len(chosen)):  # backward: gradient
+                row, a = X[chosen[i]], r[i]
+                for j in range(n):
+                    back[j] += a * row[j]
+            for j in range(n):
+                g[j] = (back[j] - shift[j] * total) * inverse[j] + l2[j] * theta[j]
+            if intercept:
+                g[n] = total
         if corners:
             for j in range(len(theta)):
                 v = theta[j] - lr * g[j]
