@@ -64,6 +64,7 @@ _HOMES = {
     "fallline.optimizers.adamw": ("AdamW",),
     "fallline.optimizers.lion": ("Lion",),
     "fallline.optimizers.averaged": ("AveragedSGD",),
+    "fallline.optimizers.lbfgs": ("LBFGS",),
     "fallline.optimizers.schedule_free": ("ScheduleFree",),
     "fallline.rates.constant": ("Constant",),
     "fallline.rates.step": ("Step",),
@@ -73,6 +74,7 @@ _HOMES = {
     "fallline.rates.warm_up": ("WarmUp",),
     "fallline.rates.one_cycle": ("OneCycle",),
     "fallline.rates.backtracking": ("Backtracking",),
+    "fallline.kernels.compile": ("clear_kernel_cache",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -198,12 +197,12 @@ def _separated(objective: ModelObjective, rows: Rows, theta: Array) -> bool:
 
 
 def _constant_loss(objective: ModelObjective, rows: ArrayRows, constant: Any) -> float:
-    zero = np.zeros((rows.n, *np.shape(constant)))
-    theta = objective.scaling.inward(zero, np.asarray(constant)) if objective.scaling.intercept else None
-    if theta is not None:
-        return objective.data_loss(theta, rows)
-    plain = replace(objective, scaling=type(objective.scaling).none(rows.n, intercept=True))
-    return plain.data_loss(np.concatenate([zero, np.asarray(constant)[None]]), rows)
+    """The mean loss of the best constant prediction; X has no part in it."""
+    z = np.broadcast_to(np.asarray(constant, dtype=np.float64), (rows.m, *np.shape(constant)))
+    if rows.offset is not None:
+        z = z + (rows.offset if z.ndim == 1 else rows.offset[:, None])
+    weight = np.ones(rows.m) if rows.weight is None else rows.weight
+    return float(weight @ objective.loss.value(rows.y, np.ascontiguousarray(z))) / rows.total_weight
 
 
 def _evidence(

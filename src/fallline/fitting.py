@@ -37,6 +37,7 @@ from fallline.stops.certificate import Certificate
 from fallline.stops.gradient_norm import GradientNorm
 from fallline.stops.no_improvement import NoImprovement
 from fallline.summary import DataSummary, Provenance, summarise
+from fallline.threads import use_threads
 from fallline.train import Run, train
 from fallline.warm_up import WarmUp, warm_up
 
@@ -76,6 +77,7 @@ def fit(
     target_name: str | None = None,
     provenance: Provenance | None = None,
     seed: int = 0,
+    n_threads: int | None = None,
 ) -> Result:
     """Train a linear model by gradient descent and return a :class:`Result`.
 
@@ -127,7 +129,10 @@ def fit(
     provenance
         the file and the encoder behind X, where there are any: the command line passes it.
     seed
-        of the only randomness: mini-batch order, check rows, trial runs, power iteration.
+        of the only randomness: mini-batch order, check rows, samples, trial runs, power iteration.
+    n_threads
+        threads of a pass; None for FALLLINE_NUM_THREADS or OMP_NUM_THREADS where set, else all cores that the process
+        may use. The result does not depend on it, not in the last bit.
 
     Raises
     ------
@@ -143,28 +148,29 @@ def fit(
     """
     began = time.perf_counter()
     form = as_loss(loss)
-    _check_settings(tol, max_passes, max_seconds, batch_size, seed)
-    data = take_in(X, y, form, sample_weight, offset, feature_names, target_name)
-    part, held = _split(data, check, form, seed)
-    rows, source = ArrayRows(part.X, part.y, part.weight, part.offset), provenance or Provenance()
-    summary = summarise(rows, part.names, part.target_name, ordered=form.task != "classes", missing=source.missing)
-    classes = len(part.classes) if part.classes is not None and form.task == "classes" else 1
-    scaling = _scaling(summary, fit_intercept, standardize)
-    rule = as_penalty(penalty, l1, l2, bounds).scaled(scaling.scale)
-    constant = best_constant(form, rows)
-    theta = initial_theta(start, constant, scaling, classes)
-    job = Job(
-        rows, held, scaling, rule, tol, batch_size, _horizon(max_passes, batch_size), max_seconds, seed, callback,
-        _unit(form, summary), optimizer, learning_rate, classes, source,
-    )  # fmt: skip
-    stage = _stages(job, form, theta, summary)
-    settings = {
-        "loss": form.name, "l1": l1, "l2": l2, "batch_size": batch_size, "fit_intercept": fit_intercept,
-        "standardize": standardize, "tol": tol, "max_passes": job.horizon, "seed": seed,
-        "learning_rate": learning_rate if isinstance(learning_rate, (int, float, str)) else learning_rate.reason,
-        "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
-    }  # fmt: skip
-    return conclude_model(stage, job, part, summary, constant, settings, seconds=time.perf_counter() - began)
+    with use_threads(n_threads):
+        _check_settings(tol, max_passes, max_seconds, batch_size, seed)
+        data = take_in(X, y, form, sample_weight, offset, feature_names, target_name)
+        part, held = _split(data, check, form, seed)
+        rows, source = ArrayRows(part.X, part.y, part.weight, part.offset), provenance or Provenance()
+        summary = summarise(rows, part.names, part.target_name, ordered=form.task != "classes", missing=source.missing)
+        classes = len(part.classes) if part.classes is not None and form.task == "classes" else 1
+        scaling = _scaling(summary, fit_intercept, standardize)
+        rule = as_penalty(penalty, l1, l2, bounds).scaled(scaling.scale)
+        constant = best_constant(form, rows)
+        theta = initial_theta(start, constant, scaling, classes)
+        job = Job(
+            rows, held, scaling, rule, tol, batch_size, _horizon(max_passes, batch_size), max_seconds, seed, callback,
+            _unit(form, summary), optimizer, learning_rate, classes, source,
+        )  # fmt: skip
+        stage = _stages(job, form, theta, summary)
+        settings = {
+            "loss": form.name, "l1": l1, "l2": l2, "batch_size": batch_size, "fit_intercept": fit_intercept,
+            "standardize": standardize, "tol": tol, "max_passes": job.horizon, "seed": seed,
+            "learning_rate": learning_rate if isinstance(learning_rate, (int, float, str)) else learning_rate.reason,
+            "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
+        }  # fmt: skip
+        return conclude_model(stage, job, part, summary, constant, settings, seconds=time.perf_counter() - began)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.rows._base import Batch, Moments, Rows
+from fallline.rows.arrays import ArrayRows
 
 if TYPE_CHECKING:
     from fallline.rows.encoder import Encoder
@@ -51,21 +52,27 @@ class DataSummary:
 
 
 def summarise(
-    rows: Rows, names: tuple[str, ...], target_name: str, *, ordered: bool = True, missing: dict[str, int] | None = None
+    rows: ArrayRows,
+    names: tuple[str, ...],
+    target_name: str,
+    *,
+    ordered: bool = True,
+    missing: dict[str, int] | None = None,
 ) -> DataSummary:
     """Look at all rows; `ordered` False says that y are class codes, whose mean means nothing."""
     total = rows.total_weight
     mean, square, low, high = rows.moments() or _moments(rows)
     sd = np.sqrt(np.maximum(square, 0.0))
     sd[sd <= ROUND_OFF * np.abs(mean)] = 0.0
-    y_mean = rows.sum(lambda b: float(np.dot(_weights(b), b.y))) / total
-    y_square = rows.sum(lambda b: float(np.dot(_weights(b), (b.y - y_mean) ** 2))) / total
+    weight = np.ones(rows.m) if rows.weight is None else rows.weight
+    y_mean = float(weight @ rows.y) / total
+    y_square = float(weight @ (rows.y - y_mean) ** 2) / total
     return DataSummary(
         names, rows.m, mean, sd, low, high, target_name,
         y_mean if ordered else math.nan,
         math.sqrt(y_square) if ordered else math.nan,
-        min(float(b.y.min()) for b in rows.blocks()),
-        max(float(b.y.max()) for b in rows.blocks()),
+        float(rows.y.min()),
+        float(rows.y.max()),
         dict(missing or {}),
     )  # fmt: skip
 

@@ -74,6 +74,7 @@ class Look(NamedTuple):
     step: int  # updates made before this one
     passes: float  # over the data, made before this step
     fresh: bool
+    record: bool
     rest: NDArray[np.intp]  # rows of the steps to follow before the next look
     next: float = math.nan  # passes made before these
 
@@ -129,9 +130,9 @@ def train(
     leap = leaping(
         objective, rows, optimizer, rate, theta, batch_size, horizon
     )  # the steps between two records, compiled
-    ending, step, look = Ending("budget"), 0, Look(rows, 0, 0.0, True, NO_ROWS)
+    ending, step, look = Ending("budget"), 0, Look(rows, 0, 0.0, True, True, NO_ROWS)
 
-    for look in _looks(rows, batch_size, seed, stride if leap else 1):
+    for look in _looks(rows, batch_size, seed, stride, only_records=leap is not None):
         step = look.step
         # forward: predictions; loss J(theta); backward: gradient
         J, g = objective.value_and_grad(theta, look.batch)
@@ -151,7 +152,7 @@ def train(
 
         # record and show
         told = False
-        if exact or step % stride == 0:
+        if look.record:
             told = record(step, look.passes, theta, J, g, exact, lr, keep)
 
         # converged?
@@ -195,21 +196,23 @@ _NOTHING = (math.nan, math.nan)
 NO_ROWS = np.empty(0, dtype=np.intp)
 
 
-def _looks(rows: Rows | None, batch_size: int | None, seed: int, every: int) -> Iterator[Look]:
+def _looks(rows: Rows | None, batch_size: int | None, seed: int, stride: int, only_records: bool) -> Iterator[Look]:
     """What each step sees: all rows at every step, or the mini-batches of one epoch after another.
 
-    With `every` above 1 the mini-batches in between come as row numbers, to be gone through without a look.
+    Every `stride`-th step of an epoch is recorded. With `only_records` the mini-batches in between come as row numbers,
+    to be gone through without a look.
     """
     if rows is None or batch_size is None:
         for step in itertools.count():
-            yield Look(rows, step, float(step), True, NO_ROWS)
+            yield Look(rows, step, float(step), True, True, NO_ROWS)
     else:
-        rng, a_step = np.random.default_rng(seed), batch_size / rows.m
+        rng, a_step, every = np.random.default_rng(seed), batch_size / rows.m, stride if only_records else 1
         an_epoch = -(-rows.m // batch_size)
         for epoch in itertools.count():
             for k, (batch, rest) in enumerate(rows.sweep(batch_size, rng, every)):
                 i = k * every
-                yield Look(batch, epoch * an_epoch + i, epoch + i * a_step, i == 0, rest, epoch + (i + 1) * a_step)
+                passes, after = epoch + i * a_step, epoch + (i + 1) * a_step
+                yield Look(batch, epoch * an_epoch + i, passes, i == 0, i % stride == 0, rest, after)
 
 
 def _exact(

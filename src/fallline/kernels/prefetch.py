@@ -10,9 +10,8 @@ from numba.extending import intrinsic
 LINE = 64  # bytes that come together
 
 
-@intrinsic
-def prefetch(context: Any, X: Any, row: Any) -> Any:
-    """Prefetch(X, row): start fetching a row of a matrix that lies row by row; nothing is read, nothing can fail."""
+def _prefetch(context: Any, X: Any, row: Any) -> Any:
+    """Start fetching a row of a matrix that lies row by row; nothing is read into anything, nothing can fail."""
     from llvmlite import ir
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -30,3 +29,6 @@ def prefetch(context: Any, X: Any, row: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(X, types.intp), generate
+
+
+prefetch: Any = intrinsic(_prefetch)  # prefetch(X, row)

@@ -40,4 +40,28 @@ def _by_rows(
     return J, total
 
 
-by_rows = Kernel(_by_rows)
+def _sums(data: Any, indices: Any, indptr: Any, weight: Any, total: Any, stored: Any, count: Any, low: Any, high: Any,
+          begin: Any, end: Any) -> Any:  # fmt: skip
+    """Of the stored entries of each column: weighted sum, weight, number, lowest and highest."""
+    for i in range(begin, end):
+        w = weight[i] if len(weight) else 1.0
+        for p in range(indptr[i], indptr[i + 1]):
+            j, x = indices[p], np.float64(data[p])
+            total[j] += w * x
+            stored[j] += w
+            count[j] += 1.0
+            low[j] = min(low[j], x)
+            high[j] = max(high[j], x)
+
+
+def _squares(data: Any, indices: Any, indptr: Any, weight: Any, mean: Any, square: Any, begin: Any, end: Any) -> Any:
+    """Weighted sum of (x - mean)^2 of the stored entries of each column."""
+    for i in range(begin, end):
+        w = weight[i] if len(weight) else 1.0
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            d = np.float64(data[p]) - mean[j]
+            square[j] += w * d * d
+
+
+by_rows, sums, squares = Kernel(_by_rows), Kernel(_sums), Kernel(_squares)

@@ -57,7 +57,8 @@ def update(self: Any, g: Any, state: Any, lr: Any) -> Any:
 
 def _twin_of(cls: type) -> Any:
     if cls not in _twins:
-        name = PREFIX + f"{cls.__module__}.{cls.__qualname__}".replace(".", DOT)
+        path = f"{cls.__module__}.{cls.__qualname__}"
+        name = PREFIX + (path.replace(".", DOT) if cls.__module__.startswith("fallline.") else f"a_users_{len(_twins)}")
         fields = [field.name for field in dataclasses.fields(cls)]
         made = _named_tuple(name, [*fields, "filler"], module=__name__)  # a tuple of nothing has no type of its own
         _twins[cls], _classes[made] = made, cls

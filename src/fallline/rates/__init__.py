@@ -18,7 +18,7 @@ def as_rate(learning_rate: float | str | Rate) -> Rate:
 
     >>> as_rate(0.1).reason
     '0.1, as named'
-    >>> as_rate("cosine:0.1").at(50, 100)
+    >>> float(as_rate("cosine:0.1").at(50, 100))
     0.05
     """
     if isinstance(learning_rate, Rate):

@@ -17,7 +17,7 @@ class Cosine(Schedule):
 
     Loshchilov and Hutter (2017), without restarts; torch.optim.lr_scheduler.CosineAnnealingLR with eta_min = last * lr.
 
-    >>> [round(Cosine(1.0).at(t, 100), 3) for t in (0, 50, 100)]
+    >>> [round(float(Cosine(1.0).at(t, 100)), 3) for t in (0, 50, 100)]
     [1.0, 0.5, 0.0]
     """
 

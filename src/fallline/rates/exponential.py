@@ -13,7 +13,7 @@ from fallline.rates._check import check_rate, check_share
 class Exponential(Schedule):
     """lr(t) = lr * factor^t, t in passes over the data (torch.optim.lr_scheduler.ExponentialLR).
 
-    >>> [Exponential(1.0, factor=0.5).at(t, 10) for t in range(3)]
+    >>> [float(Exponential(1.0, factor=0.5).at(t, 10)) for t in range(3)]
     [1.0, 0.5, 0.25]
     """
 

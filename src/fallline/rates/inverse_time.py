@@ -17,7 +17,7 @@ class InverseTime(Schedule):
     Its sum is infinite and the sum of its squares is finite, which is what Robbins and Monro (1951) ask of a schedule
     whose mini-batch noise dies out.
 
-    >>> [InverseTime(1.0, decay=1.0).at(t, 10) for t in range(4)]
+    >>> [float(InverseTime(1.0, decay=1.0).at(t, 10)) for t in range(4)]
     [1.0, 0.5, 0.3333333333333333, 0.25]
     """
 

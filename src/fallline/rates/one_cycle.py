@@ -18,7 +18,7 @@ class OneCycle(Schedule):
 
     Smith and Topin (2018); torch.optim.lr_scheduler.OneCycleLR with cycle_momentum=False and its defaults.
 
-    >>> [round(OneCycle(1.0).at(t, 100), 3) for t in (0, 30, 100)]
+    >>> [round(float(OneCycle(1.0).at(t, 100)), 3) for t in (0, 30, 100)]
     [0.04, 1.0, 0.0]
     """
 

@@ -16,7 +16,7 @@ from fallline.rates._check import check_rate, check_share
 class Step(Schedule):
     """lr(t) = lr * factor^floor(t / every), t in passes over the data (torch.optim.lr_scheduler.StepLR).
 
-    >>> [Step(0.8, every=2, factor=0.5).at(t, 10) for t in range(5)]
+    >>> [float(Step(0.8, every=2, factor=0.5).at(t, 10)) for t in range(5)]
     [0.8, 0.8, 0.4, 0.4, 0.2]
     """
 

@@ -18,7 +18,7 @@ class WarmUp(Schedule):
 
     The first step is not zero: it uses the rate of one hundredth of the way up.
 
-    >>> [round(WarmUp(1.0, share=0.1).at(t, 100), 3) for t in (0, 5, 10, 55, 100)]
+    >>> [round(float(WarmUp(1.0, share=0.1).at(t, 100)), 3) for t in (0, 5, 10, 55, 100)]
     [0.01, 0.5, 1.0, 0.5, 0.0]
     """
 

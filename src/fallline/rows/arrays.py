@@ -70,11 +70,11 @@ class ArrayRows(Rows):
         return compiled.fused_classes(self, loss, coef, b) if coef.ndim == 2 else compiled.fused(self, loss, coef, b)
 
     def moments(self) -> Moments | None:
-        if self.stored < kernels.FROM_NUMBERS or not isinstance(self.X, np.ndarray):
+        if self.stored < kernels.FROM_NUMBERS:
             return None
         from fallline.rows import compiled
 
-        return compiled.moments(self)
+        return compiled.moments(self) if isinstance(self.X, np.ndarray) else compiled.sparse_moments(self)
 
     @property
     def stored(self) -> int:

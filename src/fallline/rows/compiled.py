@@ -164,3 +164,31 @@ def moments(rows: ArrayRows) -> Moments | None:
             total = joint
         low, high = np.minimum(low, lower), np.maximum(high, higher)
     return Moments(mean, square / total, low, high)
+
+
+def sparse_moments(rows: ArrayRows) -> Moments:
+    """The same for CSR rows, in two passes over the stored entries; entries that are not stored are zeros."""
+    X, n = rows.X, rows.n
+    entries = (X.data, _unsigned(X.indices), _unsigned(X.indptr), NONE if rows.weight is None else rows.weight)
+
+    def first(piece: tuple[int, int]) -> tuple[Column, ...]:
+        total, stored, count = np.zeros((3, n))
+        low, high = np.full(n, np.inf), np.full(n, -np.inf)
+        sparse.sums(*entries, total, stored, count, low, high, *piece)
+        return total, stored, count, low, high
+
+    pieces = cut(rows.m, _pieces(rows))
+    parts = [first(pieces[0]), *each(first, pieces[1:])]  # the first alone, so that one thread compiles
+    total, stored, count = (sum(part[k] for part in parts) for k in range(3))
+    low, high = np.min([part[3] for part in parts], axis=0), np.max([part[4] for part in parts], axis=0)
+    mean = np.asarray(total) / rows.total_weight
+
+    def second(piece: tuple[int, int]) -> Column:
+        square = np.zeros(n)
+        sparse.squares(*entries, mean, square, *piece)
+        return square
+
+    square = sum([second(pieces[0]), *each(second, pieces[1:])]) + (rows.total_weight - np.asarray(stored)) * mean**2
+    zeros = np.asarray(count) < rows.m
+    low, high = np.where(zeros, np.minimum(low, 0.0), low), np.where(zeros, np.maximum(high, 0.0), high)
+    return Moments(mean, np.maximum(np.asarray(square), 0.0) / rows.total_weight, low, high)

@@ -73,6 +73,9 @@ def as_features(X: Any) -> Any:
         if sparse.dtype not in (np.float32, np.float64):
             sparse = sparse.astype(np.float64)
         sparse.check_format(full_check=True)
+        if not sparse.has_canonical_format:  # an entry stored in parts; or unsorted, which the user's matrix may stay
+            sparse = sparse.copy()
+            sparse.sum_duplicates()
         return sparse
     array = np.asarray(X)
     if array.dtype not in (np.float32, np.float64):
