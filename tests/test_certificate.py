@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fallline
-from fallline.certificate import gap_bound
+from fallline.certificate import gap_bound, ridge_bound
 from fallline.losses import as_loss
 from fallline.objective import ModelObjective
 from fallline.penalties import as_penalty
@@ -159,3 +159,111 @@ def test_sparse_equals_dense() -> None:
     np.testing.assert_allclose(g2, g, rtol=1e-10, atol=1e-13)
     np.testing.assert_allclose(objective.hessian(theta, sparse), objective.hessian(theta, rows), rtol=1e-10, atol=1e-12)
     assert gap_bound(objective, sparse, theta, g2) == pytest.approx(gap_bound(objective, rows, theta, g), rel=1e-8)
+
+
+def test_columns_whose_curvatures_differ_by_1e11_are_not_called_singular() -> None:
+    """A false proof of old: directions of small curvature were dropped as round-off, and the slope along them with it."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 8)) * 10.0 ** np.linspace(0, 6, 8) + 10.0 ** np.linspace(0, 6, 8)
+    X = X @ (np.eye(8) + 0.3 * rng.standard_normal((8, 8)) * 10.0 ** np.linspace(0, -6, 8)[:, None] / 10)
+    y = (X[:, 0] - X[:, 0].mean() + rng.standard_normal(3000) > 0).astype(float)
+    for tol in (1e-6, 1e-9):
+        result = fallline.fit(X, y, loss="logistic", l2=1e-4, standardize=False, tol=tol)
+        sure = fallline.fit(X, y, loss="logistic", l2=1e-4, standardize=False, tol=1e-14)
+        assert result.verdict == "converged" and result.gap is not None
+        assert result.best_loss - sure.best_loss <= result.gap * 1.01 + 1e-15
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_lasso_with_fewer_rows_than_columns_is_proved_truly(centred: bool) -> None:
+    """Another: with |w| the smallest subgradient leaves the range of the curvature, and nothing was said of that part."""
+    sklearn = pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 150)) + rng.standard_normal((60, 1))
+    y = X[:, :5].sum(axis=1) + rng.standard_normal(60)
+    l1 = 0.1 * np.abs(X.T @ (y - y.mean())).max() / 60
+    other = sklearn.Lasso(alpha=l1, tol=1e-14, max_iter=10**6).fit(X, y)
+
+    def J(w: np.ndarray, b: float) -> float:
+        return float(np.mean((X @ w + b - y) ** 2) / 2 + l1 * np.abs(w).sum())
+
+    if centred:
+        result = fallline.fit(X, y, l1=l1, standardize=False, tol=1e-5, max_passes=20000)
+        assert (result.verdict, result.certainty) == ("converged", "proved") and result.gap is not None
+        assert -1e-12 <= J(result.coef, result.intercept) - J(other.coef_, other.intercept_) <= result.gap
+    for passes in (3, 30, 300):  # a bound at any time is a bound
+        early = fallline.fit(X, y, l1=l1, standardize=False, max_passes=passes)
+        if early.gap is not None:
+            assert J(early.coef, early.intercept) - J(other.coef_, other.intercept_) <= early.gap
+
+
+def a_part(rows: ArrayRows, count: int) -> ArrayRows:
+    return rows.sample(count, np.random.default_rng(1)).as_part(rows.total_weight)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+@pytest.mark.parametrize("name", ["squared", "logistic", "poisson", "huber", "softmax"])
+def test_a_bound_from_a_part_of_the_rows_is_a_bound(name: str, l2: float) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 4)) @ (np.eye(4) + 0.5)
+    z = X @ [0.5, -0.3, 0.2, 0.0]
+    y = {
+        "squared": z + rng.standard_normal(3000), "huber": z + rng.standard_t(2, 3000),
+        "poisson": rng.poisson(np.exp(z)).astype(float), "logistic": (z + rng.logistic(size=3000) > 0) * 1.0,
+        "softmax": rng.integers(0, 3, 3000).astype(float),
+    }[name]  # fmt: skip
+    rows = ArrayRows(X, y)
+    best = fallline.fit(X, y, loss=name, l2=l2, standardize=False, tol=1e-13)
+    objective = ModelObjective(as_loss(name), as_penalty(None, 0.0, l2, None), Scaling.none(4, True))
+    tight = []
+    for far in (1e-2, 1e-4, 1e-6):
+        theta = best.theta + far * rng.standard_normal(best.theta.shape)
+        if theta.ndim == 2:
+            theta -= theta.mean(axis=1, keepdims=True)
+        J, g = objective.value_and_grad(theta, rows)
+        bound = gap_bound(objective, rows, theta, g, a_part(rows, 500))
+        if bound is not None:
+            assert J - best.best_loss <= bound * (1 + 1e-6) + 1e-15
+            tight.append(bound / (J - best.best_loss))
+    assert tight and tight[-1] < 12.0  # a sixth of the rows: about six times looser
+
+
+def test_a_part_that_lacks_a_column_is_not_enough() -> None:
+    """A column that is zero on the part's rows: its curvature is unknown there, so all rows are asked."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((2000, 3))
+    X[5:, 2] = 0.0
+    y = X[:, 0] + rng.standard_normal(2000)
+    rows = ArrayRows(X, y)
+    part = ArrayRows(X[10:], y[10:], total_weight=2000.0)
+    objective = ModelObjective(as_loss("squared"), as_penalty(None, 0.0, 0.0, None), Scaling.none(3, True))
+    best = fallline.fit(X, y, standardize=False, tol=0.0)
+    theta = best.theta + [0.0, 0.0, 1.0, 0.0]
+    J, g = objective.value_and_grad(theta, rows)
+    bound = gap_bound(objective, rows, theta, g, part)
+    assert bound is not None and bound == pytest.approx(J - best.best_loss, rel=1e-6)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("name", ["logistic", "softmax", "squared"])
+def test_the_ridge_alone_bounds_the_gap(name: str, intercept: bool) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 5)) / np.sqrt(5)
+    y = (X[:, 0] + 0.3 * rng.standard_normal(400) > 0.2) * 1.0 if name != "softmax" else rng.integers(0, 3, 400) * 1.0
+    rows, objective = (
+        ArrayRows(X, y), ModelObjective(as_loss(name), as_penalty(None, 0.0, 0.05, None), Scaling.none(5, intercept)),
+    )  # fmt: skip
+    best = fallline.fit(X, y, loss=name, l2=0.05, standardize=False, fit_intercept=intercept, tol=1e-13)
+    bounds = []
+    for far in (1e-1, 1e-3, 1e-5):
+        theta = best.theta + far * rng.standard_normal(best.theta.shape)
+        if theta.ndim == 2 and intercept:
+            theta[-1] -= theta[-1].mean()
+        J, g = objective.value_and_grad(theta, rows)
+        bound = ridge_bound(objective, rows, theta, g)
+        if bound is not None:
+            assert J - best.best_loss <= bound * (1 + 1e-6) + 1e-15
+            bounds.append(bound)
+    assert len(bounds) >= 2 and bounds[-1] < 1e-6
+    plain = ModelObjective(as_loss(name), as_penalty(None, 0.0, 0.0, None), Scaling.none(5, intercept))
+    assert ridge_bound(plain, rows, theta, g) is None

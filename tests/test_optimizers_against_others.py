@@ -226,3 +226,34 @@ def test_accelerated_is_fista_with_restart() -> None:
         theta = theta + move
         path.append(theta)
     np.testing.assert_allclose(path, book, rtol=1e-9, atol=1e-13)
+
+
+def test_lbfgs_is_torchs(torch: Any) -> None:
+    """On a convex function, in closed loop, 30 steps; the start is near enough for torch not to shorten the first step."""
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((40, 6)) * np.geomspace(1.0, 0.05, 6)
+    t = rng.standard_normal(40) * 0.01
+
+    def gradient(theta: np.ndarray) -> np.ndarray:
+        r = A @ theta - t
+        return A.T @ (r / np.sqrt(1.0 + r * r)) / 40
+
+    theta, rule = START * 0.05, fl.LBFGS(memory=5)
+    assert np.abs(gradient(theta)).sum() < 1.0
+    other = torch.tensor(theta.copy(), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([other], lr=0.9, max_iter=1, history_size=5, tolerance_grad=0.0, tolerance_change=0.0)
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        r = torch.tensor(A) @ other - torch.tensor(t)
+        value = (torch.sqrt(1.0 + r * r) - 1.0).mean()
+        value.backward()
+        return value
+
+    state = rule.init(theta)
+    for _ in range(30):
+        move, state = rule.update(gradient(theta), state, 0.9)
+        theta = theta + move
+        optimizer.step(closure)
+        np.testing.assert_allclose(theta, other.detach().numpy(), rtol=0, atol=1e-10 * np.abs(START).max())
+    assert np.linalg.norm(gradient(theta)) < 1e-3 * np.linalg.norm(gradient(START * 0.05))
