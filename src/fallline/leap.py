@@ -62,7 +62,19 @@ def leaping(
         count = -(-len(order) // batch_size)
         at = passes + np.arange(count) * (batch_size / rows.m)
         rates = caution * np.broadcast_to(rate.at(at, horizon), (count,))
-        rest = (order, batch_size, rates, share, theta, state, l1, l2, low, high, not objective.smooth)
+        rest = (
+            order.astype(np.uint64),
+            batch_size,
+            rates,
+            share,
+            theta,
+            state,
+            l1,
+            l2,
+            low,
+            high,
+            not objective.smooth,
+        )
         after: tuple[Array, Any] = steps(*fixed, *rest, keep=keep)
         return after
 

@@ -28,7 +28,7 @@ def _prefetch(context: Any, X: Any, row: Any) -> Any:
             builder.call(fetch, [place, i32(0), i32(3), i32(1)])  # to read, to be kept near, data
         return context.get_dummy_value()
 
-    return types.void(X, types.intp), generate
+    return types.void(X, row), generate
 
 
 prefetch: Any = intrinsic(_prefetch)  # prefetch(X, row)

@@ -36,9 +36,9 @@ def _steps(
             i = order[step]
             if step + AHEAD < len(order):
                 prefetch(X, order[step + AHEAD])
-            row, z = X[i], 0.0
+            z = 0.0
             for j in range(n):
-                z += (row[j] - shift[j]) * inverse[j] * theta[j]
+                z += (X[i, j] - shift[j]) * inverse[j] * theta[j]
             if intercept:
                 z += theta[n]
             if len(offset):
@@ -47,7 +47,7 @@ def _steps(
             if len(weight):
                 total *= weight[i]
             for j in range(n):
-                g[j] = total * (row[j] - shift[j]) * inverse[j] + l2[j] * theta[j]
+                g[j] = total * (X[i, j] - shift[j]) * inverse[j] + l2[j] * theta[j]
             if intercept:
                 g[n] = total
         else:
@@ -60,24 +60,32 @@ def _steps(
                 back[j] = 0.0
             total = 0.0
             for i in range(len(chosen)):  # forward: predictions; and their slopes
-                row = X[chosen[i]]
+                i0 = chosen[i]
                 ahead = step * batch_size + i + AHEAD
                 if ahead < len(order):
                     prefetch(X, order[ahead])
                 z = 0.0
                 for j in range(n):
-                    z += row[j] * coef[j]
+                    z += X[i0, j] * coef[j]
                 z += b
                 if len(offset):
-                    z += offset[chosen[i]]
-                r[i] = slope(loss, y[chosen[i]], z) * part
+                    z += offset[i0]
+                r[i] = slope(loss, y[i0], z) * part
                 if len(weight):
-                    r[i] *= weight[chosen[i]]
+                    r[i] *= weight[i0]
                 total += r[i]
-            for i in range(len(chosen)):  # backward: gradient
-                row, a = X[chosen[i]], r[i]
+            i = 0
+            while i + 4 <= len(chosen):  # backward: gradient, of four rows at once
+                i0, i1, i2, i3 = chosen[i], chosen[i + 1], chosen[i + 2], chosen[i + 3]
+                a0, a1, a2, a3 = r[i], r[i + 1], r[i + 2], r[i + 3]
                 for j in range(n):
-                    back[j] += a * row[j]
+                    back[j] += a0 * X[i0, j] + a1 * X[i1, j] + a2 * X[i2, j] + a3 * X[i3, j]
+                i += 4
+            while i < len(chosen):
+                i0, a0 = chosen[i], r[i]
+                for j in range(n):
+                    back[j] += a0 * X[i0, j]
+                i += 1
             for j in range(n):
                 g[j] = (back[j] - shift[j] * total) * inverse[j] + l2[j] * theta[j]
             if intercept:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Column = NDArray[np.float64]
 
 PIECES = 32  # of the rows: enough for many threads, each large beside what it costs to start one
-ROWS_AT_ONCE = 128  # in the cache together, row by row
+ROWS_AT_ONCE = 128  # in the cache together, row by row: the loss works on so many
+FEW_ROWS_AT_ONCE = 8  # where the loss is a few operations, what counts is that the rows are still next to the processor
 LINES_AT_ONCE = 2048  # the same for Fortran's order, where a column's piece should be long
 ENTRIES_PER_SUM = 32  # a piece of sparse rows has its own X^T r of n numbers: worth it with so many entries for each
 CLASS_ROWS_AT_ONCE = 1024  # rows whose K numbers the loss works on at once
@@ -36,7 +37,7 @@ _uncompilable: set[type] = set()
 
 def fused(rows: ArrayRows, loss: Loss, coef: Array, b: float) -> Pass | None:
     """Forward, loss and backward in one pass; None where the loss does not compile or X lies in no order at all."""
-    run = _kernel(rows)
+    run = _kernel(rows, FEW_ROWS_AT_ONCE if loss.link == "identity" else ROWS_AT_ONCE)
     if run is None or type(loss) in _uncompilable:
         return None
     settings, keep = twin(loss), is_ours(loss)
@@ -106,7 +107,7 @@ def fused_classes(rows: ArrayRows, loss: Loss, coef: Array, b: Array) -> ClassPa
     return ClassPass(J, back.T if dense_rows else back, slopes)
 
 
-def _kernel(rows: ArrayRows) -> Any:
+def _kernel(rows: ArrayRows, together: int) -> Any:
     """The kernel for the way that X lies, with X filled in."""
     X = rows.X
     if not isinstance(X, np.ndarray):
@@ -118,7 +119,7 @@ def _kernel(rows: ArrayRows) -> Any:
         return by_entries
     if not (X.flags.c_contiguous or X.flags.f_contiguous):
         return None
-    kernel, most = (dense.by_rows, ROWS_AT_ONCE) if X.flags.c_contiguous else (dense.by_columns, LINES_AT_ONCE)
+    kernel, most = (dense.by_rows, together) if X.flags.c_contiguous else (dense.by_columns, LINES_AT_ONCE)
 
     def by_numbers(loss: Any, y: Any, *rest: Any, keep: bool) -> Any:
         return kernel(loss, X, y, *rest, most, keep=keep)
