@@ -14,7 +14,7 @@ project_copyright = "2026, The fallline developers"
 release = version = installed_version("fallline")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "families"]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "performance-table.md"]
 myst_heading_anchors = 3
 smartquotes = False  # x' in a formula is x prime
 
