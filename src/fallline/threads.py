@@ -7,8 +7,9 @@ sums are added in order. So one thread and sixteen give the same bits.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
@@ -64,34 +65,112 @@ def use_threads(n: int | None) -> Iterator[None]:
 def each(work: Callable[[Piece], Summand], pieces: Sequence[Piece]) -> list[Summand]:
     """[work(piece) for piece in pieces], several at once. `work` gains by it where it lets go of the interpreter.
 
-    Meanwhile the linear algebra library keeps to one thread for each of ours: its own threads would compete with them,
-    and for blocks of this size they are twice as slow.
+    A piece that cuts itself into pieces gets no more threads.
     """
     count = min(thread_count(), len(pieces))
-    with _linear_algebra().limit(limits=1, user_api="blas"):
-        if count <= 1:
+    with one_blas_thread():
+        if count <= 1 or getattr(_here, "within_a_piece", False):
             return [work(piece) for piece in pieces]
-        waiting = [_pool(count).submit(copy_context().run, work, piece) for piece in pieces]
+        waiting = [_submit(count, work, piece) for piece in pieces]
         return [one.result() for one in waiting]
 
 
+def aside(work: Callable[[], Summand]) -> Summand:
+    """work(), in another thread than the main one, where Ctrl-C cannot break into it.
+
+    For compiled code that hands Python objects back, and for compiling: a signal in the middle of either leaves the
+    process in pieces. The main thread meanwhile waits, and is interrupted at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    return _submit(1, lambda _: work(), None).result()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Within: the linear algebra library keeps to one thread.
+
+    Its threads on top of ours compete for the same cores, wait for one another longer than they work on small matrices
+    (on a busy machine the eigenvalues of a 123 x 123 matrix took 226 ms in two threads and 3 ms in one), and change the
+    last bits. The setting belongs to the whole process, so it is counted: the first to come sets it, the last to leave
+    puts back what was there.
+    """
+    mine = _blas  # a child forked within starts with another
+    with mine.lock:
+        if mine.users == 0:
+            mine.before = [
+                (library, library.num_threads) for library in _libraries().lib_controllers if library.user_api == "blas"
+            ]
+            _set_threads([(library, 1) for library, _ in mine.before])
+        mine.users += 1
+    try:
+        yield
+    finally:
+        if mine is _blas:
+            with mine.lock:
+                mine.users -= 1
+                if mine.users == 0:
+                    _set_threads(mine.before)
+
+
+class _Blas:
+    """Who keeps the linear algebra library to one thread, and how many it had before."""
+
+    def __init__(self) -> None:
+        self.lock, self.users = threading.Lock(), 0
+        self.before: list[tuple[Any, int]] = []
+
+
+_blas, _here, _pools_lock = _Blas(), threading.local(), threading.Lock()
+
+
+def _set_threads(counts: list[tuple[Any, int]]) -> None:
+    for library, count in counts:
+        release = getattr(library, "clear_controlling_thread", None)  # threadpoolctl 3.8: only one thread may set it
+        if release is not None:
+            release(force=True)
+        library.set_num_threads(count)
+        if release is not None:
+            release(force=True)
+
+
 @cache
-def _linear_algebra() -> Any:
+def _libraries() -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 
 
+def _submit(count: int, work: Callable[[Piece], Summand], piece: Piece) -> Future[Summand]:
+    """In a pool; or here and now where the interpreter shuts down and pools take nothing more."""
+    try:
+        return _pool(count).submit(copy_context().run, work, piece)
+    except RuntimeError:
+        done: Future[Summand] = Future()
+        done.set_result(work(piece))
+        return done
+
+
 def _pool(count: int) -> ThreadPoolExecutor:
     """One pool for each size, shared by all callers: two fits at once take turns instead of doubling the threads."""
-    if count not in _pools:
-        _pools[count] = ThreadPoolExecutor(count, thread_name_prefix="fallline")
-    return _pools[count]
+    with _pools_lock:
+        if count not in _pools:
+            _pools[count] = ThreadPoolExecutor(count, thread_name_prefix="fallline", initializer=_enter)
+        return _pools[count]
+
+
+def _enter() -> None:
+    _here.within_a_piece = True
 
 
 def _forget() -> None:
-    """A forked process inherits pools whose threads stayed behind: it starts without."""
+    """A forked process inherits pools whose threads stayed behind, and settings of fits that do: it starts without."""
+    global _blas, _pools_lock
     _pools.clear()
+    if _blas.users:
+        _set_threads(_blas.before)
+    _blas, _pools_lock = _Blas(), threading.Lock()
+    _here.within_a_piece = False
 
 
 if hasattr(os, "register_at_fork"):
