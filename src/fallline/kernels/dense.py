@@ -11,10 +11,22 @@ import numpy as np
 
 from fallline.kernels.compile import Kernel
 from fallline.kernels.judge import judge
+from fallline.kernels.prefetch import prefetch
 
 
 def _by_rows(
-    loss: Any, X: Any, y: Any, weight: Any, offset: Any, coef: Any, b: Any, back: Any, begin: Any, end: Any, most: Any
+    loss: Any,
+    X: Any,
+    y: Any,
+    weight: Any,
+    offset: Any,
+    coef: Any,
+    b: Any,
+    back: Any,
+    begin: Any,
+    end: Any,
+    most: Any,
+    ahead: Any,
 ) -> Any:
     """Add X^T r to `back`; return (sum of weighted phi, sum of r). X lies row by row. `weight`, `offset` may be empty."""
     n = X.shape[1]
@@ -24,6 +36,7 @@ def _by_rows(
         last = min(first + most, end)
         k, rows = last - first, X[first:last]
         for i in range(k):
+            prefetch(X, first + i + ahead)
             s = 0.0
             for j in range(n):
                 s += rows[i, j] * coef[j]

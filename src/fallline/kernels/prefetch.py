@@ -11,14 +11,14 @@ LINE = 64  # bytes that come together
 
 
 def _prefetch(context: Any, X: Any, row: Any) -> Any:
-    """Start fetching a row of a matrix that lies row by row; nothing is read into anything, nothing can fail."""
+    """Start fetching row `row` of a matrix that lies row by row, or of a vector; nothing is read, nothing can fail."""
     from llvmlite import ir
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        matrix = context.make_array(signature.args[0])(context, builder, arguments[0])
-        stride = cgutils.unpack_tuple(builder, matrix.strides, 2)[0]
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        stride = cgutils.unpack_tuple(builder, array.strides, signature.args[0].ndim)[0]
         byte, i32 = ir.IntType(8), ir.IntType(32)
-        start = builder.gep(builder.bitcast(matrix.data, byte.as_pointer()), [builder.mul(arguments[1], stride)])
+        start = builder.gep(builder.bitcast(array.data, byte.as_pointer()), [builder.mul(arguments[1], stride)])
         fetch = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(ir.VoidType(), [byte.as_pointer(), i32, i32, i32]), "llvm.prefetch.p0i8"
         )

@@ -36,6 +36,7 @@ def _steps(
             i = order[step]
             if step + AHEAD < len(order):
                 prefetch(X, order[step + AHEAD])
+                prefetch(y, order[step + AHEAD])
             z = 0.0
             for j in range(n):
                 z += (X[i, j] - shift[j]) * inverse[j] * theta[j]
@@ -64,6 +65,7 @@ def _steps(
                 ahead = step * batch_size + i + AHEAD
                 if ahead < len(order):
                     prefetch(X, order[ahead])
+                    prefetch(y, order[ahead])
                 z = 0.0
                 for j in range(n):
                     z += X[i0, j] * coef[j]
