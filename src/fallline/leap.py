@@ -20,6 +20,7 @@ from fallline.optimizers import AnyOptimizer
 from fallline.rates._base import Rate, Schedule
 from fallline.rows._base import Array, Rows
 from fallline.rows.arrays import ArrayRows
+from fallline.threads import aside
 
 # (theta, state, rows to go through in this order, passes before, caution) -> (theta, state)
 Leap = Callable[[Array, Any, NDArray[np.intp], float, float], tuple[Array, Any]]
@@ -63,7 +64,7 @@ def leaping(
         at = passes + np.arange(count) * (batch_size / rows.m)
         rates = caution * np.broadcast_to(rate.at(at, horizon), (count,))
         rest = (
-            order.astype(np.uint64),
+            order.view(np.uint64),
             batch_size,
             rates,
             share,
@@ -75,7 +76,7 @@ def leaping(
             high,
             not objective.smooth,
         )
-        after: tuple[Array, Any] = steps(*fixed, *rest, keep=keep)
+        after: tuple[Array, Any] = aside(lambda: steps(*fixed, *rest, keep=keep))
         return after
 
     try:

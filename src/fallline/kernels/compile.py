@@ -21,11 +21,17 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
+
+from fallline.kernels import BEGAN
+from fallline.threads import aside
 
 VARIABLE = "FALLLINE_CACHE_DIR"
 # Sums may be reordered, which is what lets several rows be added at once; infinity and NaN stay what they are.
 LENIENT = {"reassoc", "contract", "nsz", "arcp"}
 PACKAGE = Path(__file__).resolve().parent.parent
+DIGITS = 16  # of a digest, in the name of a folder
 MADE_FROM = ("kernels", "losses", "optimizers")
 
 
@@ -35,26 +41,46 @@ class Kernel:
     def __init__(self, function: Callable[..., Any]) -> None:
         self._kept: Any = numba.njit(nogil=True, error_model="numpy", fastmath=LENIENT)(function)
         self._fresh: Any = numba.njit(nogil=True, error_model="numpy", fastmath=LENIENT)(function)
+        self._seen: set[Any] = set()
         _keep_on_disk(self._kept)
 
     def __call__(self, *args: Any, keep: bool = True) -> Any:
-        """Run it. `keep` False: a user's own formula is among the arguments, so leave the disk alone."""
-        return (self._kept if keep else self._fresh)(*args)
+        """Run it. `keep` False: a user's own formula is among the arguments, so leave the disk alone.
+
+        Arguments of new types are compiled for aside from the main thread: Ctrl-C in the middle of that would leave the
+        compiler half set up.
+        """
+        run, kinds = self._kept if keep else self._fresh, (keep, *map(_kind, args))
+        if kinds in self._seen:
+            return run(*args)
+        result = aside(lambda: run(*args))
+        self._seen.add(kinds)
+        return result
 
 
-def cache_folder() -> Path:
-    """Where compiled kernels of these very sources are kept.
+def _kind(value: Any) -> Any:
+    """What the compiler tells apart."""
+    if not isinstance(value, np.ndarray):
+        return type(value)
+    flags = value.flags
+    return value.dtype, value.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable
+
+
+def cache_folder() -> Path | None:
+    """Where compiled kernels of these very sources are kept; None where nothing can be written.
 
     Under ``FALLLINE_CACHE_DIR`` where that is set; else beside the sources; else, where those cannot be written to, in
-    the user's cache folder; else in a temporary one.
+    the user's cache folder.
     """
+    if any(path.stat().st_mtime > BEGAN for path in _sources()):
+        return None  # edited since they were imported: what is compiled now is not what the files say
     name = f"kernels-{_digest()}"
     for home in _homes():
         with contextlib.suppress(OSError):
             (home / name).mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=home / name).close()
             return home / name
-    return Path(tempfile.mkdtemp(prefix="fallline-"))
+    return None
 
 
 def clear_kernel_cache() -> int:
@@ -64,7 +90,7 @@ def clear_kernel_cache() -> int:
     """
     gone = 0
     for home in _homes():
-        for folder in home.glob("kernels-*"):
+        for folder in home.glob(f"kernels-{'[0-9a-f]' * DIGITS}"):
             gone += sum(path.is_file() for path in folder.rglob("*"))
             shutil.rmtree(folder, ignore_errors=True)
     return gone
@@ -73,32 +99,75 @@ def clear_kernel_cache() -> int:
 def _homes() -> list[Path]:
     given = os.environ.get(VARIABLE)
     if given:
-        return [Path(given).expanduser()]
+        return [_expanded(given)]
     if sys.platform == "win32":
-        user = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        user = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
     elif sys.platform == "darwin":
-        user = Path.home() / "Library" / "Caches"
+        user = "~/Library/Caches"
     else:
-        user = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return [PACKAGE / "__pycache__", user / "fallline"]
+        user = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return [PACKAGE / "__pycache__", _expanded(user) / "fallline"]
+
+
+def _expanded(path: str) -> Path:
+    """With the user's home for ~, where there is one; Path.expanduser would raise where there is none."""
+    return Path(os.path.expanduser(path))
+
+
+def _sources() -> list[Path]:
+    return [path for folder in MADE_FROM for path in sorted((PACKAGE / folder).glob("*.py"))]
 
 
 @cache
 def _digest() -> str:
     """Of every source file that a kernel may be made from, and of what compiles them."""
     made_of = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {sys.platform}".encode())
-    for folder in MADE_FROM:
-        for path in sorted((PACKAGE / folder).glob("*.py")):
-            made_of.update(path.name.encode() + path.read_bytes())
-    return made_of.hexdigest()[:16]
+    for path in _sources():
+        made_of.update(path.name.encode() + path.read_bytes())
+    return made_of.hexdigest()[:DIGITS]
 
 
 def _keep_on_disk(dispatcher: Any) -> None:
     """Numba's own cache of compiled functions, in our folder: it asks its configuration where, just once."""
+    folder = cache_folder()
+    if folder is None:
+        return  # compiled anew in each process
     before = numba.config.CACHE_DIR
     try:
-        numba.config.CACHE_DIR = str(cache_folder())
-        with contextlib.suppress(RuntimeError, OSError):  # nowhere to write: compiled anew in each process
-            dispatcher.enable_caching()
+        numba.config.CACHE_DIR = str(folder)
+        with contextlib.suppress(RuntimeError, OSError):
+            dispatcher._cache = Forgiving(FunctionCache(dispatcher.py_func))
     finally:
         numba.config.CACHE_DIR = before
+
+
+class Forgiving:
+    """Numba's cache, which may lose what it holds: a damaged file or a full disk costs a compilation, never a fit."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, *key: Any) -> Any:
+        """What is kept for these types, or None."""
+        try:
+            return self._cache.load_overload(*key)
+        except Exception:  # whatever reading half a file raises
+            with contextlib.suppress(Exception):
+                self._cache.flush()  # an index that cannot be read would refuse what is saved next
+            return None
+
+    def save_overload(self, *data: Any) -> None:
+        """Keep it where that is possible."""
+        with contextlib.suppress(Exception):
+            self._cache.save_overload(*data)
+
+
+if hasattr(os, "register_at_fork"):  # a child forked while another thread compiles would wait for that thread for ever
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
