@@ -24,6 +24,7 @@ class Batch(NamedTuple):
     weight: Array | None
     offset: Array | None
     share: float  # multiplies a sum over this batch's weighted rows to estimate the weighted mean over all rows
+    first: int = 0  # the number of its first row, where it is one of the blocks in order
 
 
 class Pass(NamedTuple):
@@ -106,6 +107,10 @@ class Rows(abc.ABC):
         once.
         """
         return functools.reduce(add, map(f, self.blocks(width)))
+
+    def each(self, f: Callable[[Batch], Array], width: int | None = None) -> Array:
+        """f(batch), one number a row, of all rows in order: (m,)."""
+        return np.concatenate([f(batch) for batch in self.blocks(width)])
 
 
 def add(a: Any, b: Any) -> Any:

@@ -15,9 +15,11 @@ from fallline.rows._base import Array, Batch, ClassPass, Moments, Pass, Rows, Su
 from fallline.threads import cut, each
 
 BLOCK_NUMBERS = 1_000_000  # numbers in a block (8 MB): small beside X, large beside the overhead of a NumPy call
+SPARSE = 20  # times the room of a number that a stored entry takes, with its index and what products make of it
 MOST_PIECES, ROOM = 16, 10_000_000  # sums made at once, and numbers in them together (80 MB)
 IN_CACHE = 2_000_000  # numbers in X (16 MB): so many stay near the processor, and any order is as fast
 BLOCK_ROWS, BLOCKS = 16, 64  # rows that are read together, and blocks whose rows are mixed with one another
+WAYS = 16  # of mixing the rows of a group, drawn anew for each epoch
 
 
 class ArrayRows(Rows):
@@ -42,17 +44,26 @@ class ArrayRows(Rows):
         self.total_weight = total_weight
 
     def blocks(self, width: int | None = None) -> Iterator[Batch]:
-        a_row = self.n if isinstance(self.X, np.ndarray) else self.stored // max(self.m, 1)
-        per_block = max(1, BLOCK_NUMBERS // max(a_row, width or 0, 1))
-        for begin in range(0, self.m, per_block):
-            yield self._take(slice(begin, begin + per_block), 1.0 / self.total_weight)
+        return map(self._block, self._spans(width))
 
     def sum(self, f: Callable[[Batch], Summand], width: int | None = None, room: int = 1) -> Summand:
-        blocks = list(self.blocks(width))
-        pieces = cut(len(blocks), max(1, min(MOST_PIECES, ROOM // room)))
-        if len(pieces) == 1:
-            return functools.reduce(add, map(f, blocks))
-        return functools.reduce(add, each(lambda piece: functools.reduce(add, map(f, blocks[slice(*piece)])), pieces))
+        spans = self._spans(width)  # blocks of sparse rows are copies: made one at a time, by the thread that needs it
+
+        def some(piece: tuple[int, int]) -> Summand:
+            return functools.reduce(add, (f(self._block(span)) for span in spans[slice(*piece)]))
+
+        return functools.reduce(add, each(some, cut(len(spans), max(1, min(MOST_PIECES, ROOM // room)))))
+
+    def each(self, f: Callable[[Batch], Array], width: int | None = None) -> Array:
+        return np.concatenate(each(lambda span: f(self._block(span)), self._spans(width)))
+
+    def _spans(self, width: int | None) -> list[slice]:
+        a_row = self.n if isinstance(self.X, np.ndarray) else SPARSE * self.stored // max(self.m, 1)
+        per_block = max(1, BLOCK_NUMBERS // max(a_row, width or 0, 1))
+        return [slice(begin, begin + per_block) for begin in range(0, self.m, per_block)]
+
+    def _block(self, span: slice) -> Batch:
+        return self._take(span, 1.0 / self.total_weight)
 
     def sweep(
         self, batch_size: int, rng: np.random.Generator, every: int = 1
@@ -91,28 +102,38 @@ class ArrayRows(Rows):
 
     def _take(self, chosen: Any, share: float) -> Batch:
         whole = isinstance(chosen, slice) and chosen.start == 0 and chosen.stop >= self.m
+        X = self.X if whole else self.X[chosen]
         return Batch(
-            X=self.X if whole else self.X[chosen],
+            X=X if X.dtype == np.float64 else X.astype(np.float64),  # a block at a time: sums want the digits
             y=self.y[chosen],
             weight=None if self.weight is None else self.weight[chosen],
             offset=None if self.offset is None else self.offset[chosen],
             share=share,
+            first=chosen.start if isinstance(chosen, slice) else 0,
         )
 
 
 def shuffled(m: int, stored: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """The numbers 0 ... m - 1 in a random order that memory can follow.
 
-    A row read from a random place costs five times one read in its turn. So blocks of `BLOCK_ROWS` neighbours are drawn
-    in a random order, and the rows of `BLOCKS` blocks at a time are mixed: neighbours in the order are from all over the
-    data, but for about one in `BLOCKS`. Data that fits the cache is mixed altogether.
+    A row read from a random place costs several times one read in its turn. So `BLOCK_ROWS` neighbours are read about
+    the same time: groups of `BLOCKS` blocks, one from each part of the data (so that a group is like the whole, also
+    where a file is sorted), whose rows are mixed. Data that fits the cache is mixed altogether.
     """
     if stored <= IN_CACHE:
         return rng.permutation(m)
-    whole = m // BLOCK_ROWS
-    first = rng.permutation(whole) * BLOCK_ROWS
-    groups = np.split(first, range(BLOCKS, whole, BLOCKS)) if whole else []
-    mixed = [rng.permutation((group[:, None] + np.arange(BLOCK_ROWS)).ravel()) for group in groups]
-    left = rng.permutation(np.arange(whole * BLOCK_ROWS, m))
-    at = int(rng.integers(len(mixed) + 1))  # the few rows after the last whole block go anywhere
-    return np.concatenate([*mixed[:at], left, *mixed[at:]])
+    blocks = m // BLOCK_ROWS
+    groups = blocks // BLOCKS
+    spare = np.zeros(blocks, dtype=bool)  # the few blocks that fill no group are from anywhere, and go anywhere
+    spare[rng.choice(blocks, blocks - groups * BLOCKS, replace=False)] = True
+    first = np.arange(blocks) * BLOCK_ROWS
+    parts = rng.permuted(first[~spare].reshape(BLOCKS, groups), axis=1)
+    rows = (parts.T[:, :, None] + np.arange(BLOCK_ROWS)).reshape(groups, BLOCKS * BLOCK_ROWS)
+    ways = rng.permuted(np.tile(np.arange(BLOCKS * BLOCK_ROWS), (WAYS, 1)), axis=1)
+    mixed, way = np.empty_like(rows), rng.integers(WAYS, size=groups)
+    for k in range(WAYS):
+        mixed[way == k] = rows[way == k][:, ways[k]]
+    rest = (first[spare][:, None] + np.arange(BLOCK_ROWS)).ravel()
+    left = rng.permutation(np.concatenate([rest, np.arange(blocks * BLOCK_ROWS, m)]))
+    at = int(rng.integers(groups + 1))
+    return np.concatenate([mixed[:at].ravel(), left, mixed[at:].ravel()])
