@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
+NO_SPREAD = 1e150  # stands for the spread of a constant column, so that what rounding leaves of it is nothing
+FAR = 100.0  # standard deviations from zero: further away, expanding (x - mean)^2 loses more than four digits
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -54,15 +57,12 @@ class Scaling:
     def predictions(self, theta: Array, X: Any) -> Array:
         """z = x' . w' + b' for each row of X; (m,) or (m, K)."""
         coef, b = self.outward(theta)
-        if isinstance(X, np.ndarray) and X.dtype != coef.dtype:
-            coef = coef.astype(X.dtype)  # one rounding of n numbers, so that X itself need not be converted
         z: Array = X @ coef + b
         return z
 
     def gather(self, X: Any, r: Array) -> Array:
         """sum_i r_i dz_i/dtheta, the shape of theta: how slopes of the rows become a gradient."""
-        back = X.T @ (r.astype(X.dtype) if isinstance(X, np.ndarray) and X.dtype != r.dtype else r)
-        return self.gathered(back, r.sum(axis=0))
+        return self.gathered(X.T @ r, r.sum(axis=0))
 
     def gathered(self, back: Array, total: Any) -> Array:
         """The same from X^T r and the sum of r."""
@@ -71,10 +71,18 @@ class Scaling:
 
     def gathered_squares(self, X: Any, c: Array) -> Array:
         """sum_i c_i x'_ij^2 for each coordinate j of theta, the shape of theta: how curvatures add up."""
-        square = (X * X if isinstance(X, np.ndarray) else X.multiply(X)).T @ c
+        if isinstance(X, np.ndarray):
+            inner = X - self.shift
+            d = (inner * inner).T @ c / _like(self.scale**2, c)
+            return np.concatenate([d, np.asarray(c.sum(axis=0))[None]]) if self.intercept else d
+        square = X.power(2).T @ c
         total = c.sum(axis=0)
         cross = 2.0 * _like(self.shift, c) * (X.T @ c) if self.shift.any() else 0.0
         d = (square - cross + np.multiply.outer(self.shift**2, total)) / _like(self.scale**2, c)
+        far = self.far
+        if len(far):
+            inner = X[:, far].toarray() - self.shift[far]
+            d[far] = (inner * inner).T @ c / _like(self.scale[far] ** 2, c)
         d = np.maximum(d, 0.0)
         return np.concatenate([d, np.asarray(total)[None]]) if self.intercept else d
 
@@ -83,15 +91,25 @@ class Scaling:
         if isinstance(X, np.ndarray):
             inner = (X - self.shift) / self.scale
             return np.asarray(np.einsum("ij,ij->i", inner, inner))
-        per = 1.0 / self.scale**2
-        lengths = X.multiply(X) @ per - 2.0 * (X @ (self.shift * per)) + float(self.shift**2 @ per)
+        per, far = 1.0 / self.scale**2, self.far
+        per[far] = 0.0
+        lengths = X.power(2) @ per - 2.0 * (X @ (self.shift * per)) + float(self.shift**2 @ per)
+        if len(far):
+            inner = (X[:, far].toarray() - self.shift[far]) / self.scale[far]
+            lengths = lengths + np.einsum("ij,ij->i", inner, inner)
         positive: Array = np.maximum(np.asarray(lengths), 0.0)
         return positive
+
+    @property
+    def far(self) -> NDArray[np.intp]:
+        """The columns that lie so far from zero that they are centred number by number, also where they are sparse."""
+        return np.flatnonzero(np.abs(self.shift) > FAR * self.scale)
 
     def rows(self, X: Any) -> Array:
         """The standardised rows themselves, dense (k, p), a column of ones last if there is an intercept."""
         dense = X.toarray() if hasattr(X, "toarray") else X
-        inner = (dense - self.shift) / self.scale
+        plain = not self.shift.any() and bool((self.scale == 1.0).all())
+        inner = dense if plain else (dense - self.shift) / self.scale
         return np.column_stack([inner, np.ones(len(inner))]) if self.intercept else inner
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fallline.errors import SettingError
 from fallline.losses._base import Loss
 from fallline.rows.arrays import ArrayRows
-from fallline.scaling import Scaling
+from fallline.scaling import NO_SPREAD, Scaling
 
 Array = NDArray[np.floating]
 
@@ -19,6 +19,15 @@ def best_constant(loss: Loss, rows: ArrayRows) -> Any:
     """The best constant prediction on the link scale: what the intercept starts at, and the baseline."""
     weight = np.ones(rows.m) if rows.weight is None else rows.weight
     return loss.start(rows.y, weight, rows.offset)
+
+
+def constant_loss(loss: Loss, rows: ArrayRows, constant: Any) -> float:
+    """The mean loss of the best constant prediction; X has no part in it."""
+    z = np.broadcast_to(np.asarray(constant, dtype=np.float64), (rows.m, *np.shape(constant)))
+    if rows.offset is not None:
+        z = z + (rows.offset if z.ndim == 1 else rows.offset[:, None])
+    weight = np.ones(rows.m) if rows.weight is None else rows.weight
+    return float(weight @ loss.value(rows.y, np.ascontiguousarray(z))) / rows.total_weight
 
 
 def initial_theta(start: Any, constant: Any, scaling: Scaling, classes: int) -> Array:
@@ -38,4 +47,6 @@ def initial_theta(start: Any, constant: Any, scaling: Scaling, classes: int) -> 
     if not np.isfinite(given).all():
         raise SettingError("start: it holds values that are not finite.")
     coef, b = scaling.split(given)
-    return scaling.inward(coef, b)
+    theta = scaling.inward(coef, b)
+    theta[: len(scaling.scale)][scaling.scale >= NO_SPREAD] = 0.0  # its share is in the intercept
+    return theta

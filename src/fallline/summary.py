@@ -63,6 +63,7 @@ def summarise(
     total = rows.total_weight
     mean, square, low, high = rows.moments() or _moments(rows)
     sd = np.sqrt(np.maximum(square, 0.0))
+    sd = np.where((sd > 0.0) | (high == low), sd, (high - low) / 2.0)  # squares of very small numbers vanish
     sd[sd <= ROUND_OFF * np.abs(mean)] = 0.0
     weight = np.ones(rows.m) if rows.weight is None else rows.weight
     y_mean = float(weight @ rows.y) / total

@@ -55,15 +55,14 @@ def take_in(
         )
     columns = column_names(X, features.shape[1], names)
     check_finite(features, columns)
-    return Intake(
-        features,
-        labels,
-        _side(weight, "sample_weight", features.shape[0], least=0.0),
-        _side(offset, "offset", features.shape[0]),
-        columns,
-        target_name or _name_of(y),
-        found,
-    )
+    heavy = _side(weight, "sample_weight", features.shape[0], least=0.0)
+    beside = _side(offset, "offset", features.shape[0])
+    if heavy is not None and not heavy.all():  # a row without weight is as good as absent, whatever is in it
+        kept = np.flatnonzero(heavy)
+        features, heavy = features[kept], heavy[kept]
+        labels, found = encode_target(np.asarray(y).ravel()[kept], loss, *(() if classes is None else (classes,)))
+        beside = None if beside is None else beside[kept]
+    return Intake(features, labels, heavy, beside, columns, target_name or _name_of(y), found)
 
 
 def as_features(X: Any) -> Any:
@@ -191,6 +190,10 @@ def _side(values: Any, where: str, m: int, least: float | None = None) -> Array 
         raise DataError(
             f"{where}: must be {allowed}; {int(bad.sum()):,} values are not (first: row {row:,}, {array[row]:g})."
         )
-    if where == "sample_weight" and not array.sum() > 0:
+    with np.errstate(over="ignore"):
+        total = float(array.sum())
+    if where == "sample_weight" and not np.isfinite(total):
+        raise DataError("sample_weight: their sum is beyond double precision; divide them all by their largest.")
+    if where == "sample_weight" and not total > 0:
         raise TargetError("sample_weight: all weights are zero, so there is nothing to train on.")
     return array
