@@ -15,6 +15,8 @@ Array = NDArray[np.floating]
 
 NULL = 1e-13  # of the largest eigenvalue, times the size: smaller is an exact dependence between columns
 DAMPING = 1e-12  # of the diagonal, where eigenvalues are too dear to tell dependent columns apart
+NOTHING = 1e-100  # of the largest: constant columns, divided by a spread that stands for none
+EXACT = 1e-13  # of the largest singular value: smaller is an exact dependence too
 EIGEN_LIMIT = 1500  # unknowns: eigenvalues of a matrix of this size take about a second
 
 
@@ -26,6 +28,13 @@ class Inverse(NamedTuple):
 
     root: Array
     rank: int
+    size: Array  # the square roots of the matrix's diagonal: the units of the entries
+    basis: Array | None = None  # of its range, in these units, orthonormal; None where that is everything
+
+    def outside(self, v: Array) -> Array:
+        """What of v lies beside the range of the matrix, in the units of its diagonal."""
+        u = v.ravel() / self.size
+        return np.zeros_like(u) if self.basis is None else u - self.basis @ (self.basis.T @ u)
 
     def inward(self, v: Array) -> Array:
         """root^T v: a gradient, in coordinates in which the matrix is the identity."""
@@ -75,7 +84,20 @@ def pseudo_inverse(H: Array) -> Inverse | None:
     size = _sizes(H)
     values, vectors = np.linalg.eigh(H / np.outer(size, size))
     kept = values > NULL * len(H) * max(float(values[-1]), np.finfo(float).tiny)
-    return Inverse(vectors[:, kept] / np.sqrt(values[kept]) / size[:, None], int(kept.sum()))
+    root = vectors[:, kept] / np.sqrt(values[kept]) / size[:, None]
+    return Inverse(root, int(kept.sum()), size, None if kept.all() else vectors[:, kept])
+
+
+def factored_inverse(R: Array) -> Inverse | None:
+    """The same of R^T R, from R itself: with half of the digits lost to conditioning, where R^T R would lose them all."""
+    if not np.all(np.isfinite(R)):
+        return None
+    size = filled(np.linalg.norm(R, axis=0))
+    _, values, across = np.linalg.svd(R / size)
+    values = np.append(values, np.zeros(R.shape[1] - len(values)))
+    kept = values > EXACT * max(float(values[0]), np.finfo(float).tiny)
+    root = across[kept].T / values[kept] / size[:, None]
+    return Inverse(root, int(kept.sum()), size, None if kept.all() else across[kept].T)
 
 
 def regular_inverse(H: Array) -> Inverse | None:
@@ -92,7 +114,7 @@ def regular_inverse(H: Array) -> Inverse | None:
     condition, _ = lapack.dpocon(factor, float(np.abs(scaled).sum(axis=0).max()), uplo="L")
     if condition < NULL * len(H):
         return None
-    return Inverse(_transposed_inverse(factor) / size[:, None], len(H))
+    return Inverse(_transposed_inverse(factor) / size[:, None], len(H), size)
 
 
 def damped_inverse(H: Array) -> Inverse:
@@ -103,25 +125,27 @@ def damped_inverse(H: Array) -> Inverse:
     from scipy.linalg import lapack
 
     if not np.all(np.isfinite(H)):
-        return Inverse(np.eye(len(H)), len(H))
+        return Inverse(np.eye(len(H)), len(H), np.ones(len(H)))
     size, damping = _sizes(H), DAMPING
     scaled = H / np.outer(size, size)
     while True:
         factor, info = lapack.dpotrf(scaled + damping * np.eye(len(H)), lower=1)
         if info == 0:
-            return Inverse(_transposed_inverse(factor) / size[:, None], len(H))
+            return Inverse(_transposed_inverse(factor) / size[:, None], len(H), size)
         damping *= 100.0
-
-
-def best_inverse(H: Array) -> Inverse | None:
-    """The exact inverse that this size can pay for; None where there is none to be had."""
-    return pseudo_inverse(H) if len(H) <= EIGEN_LIMIT else regular_inverse(H)
+        if damping > 1.0:  # it is not a matrix of numbers
+            return Inverse(np.eye(len(H)), len(H), np.ones(len(H)))
 
 
 def _sizes(H: Array) -> Array:
-    """The square roots of the diagonal; where that is zero, as its row then is too, the largest of them."""
-    size: Array = np.sqrt(np.maximum(np.diag(H), 0.0))
-    return np.where(size > 0.0, size, max(float(size.max(initial=0.0)), 1.0))
+    return filled(np.sqrt(np.maximum(np.diag(H), 0.0)))
+
+
+def filled(size: Array) -> Array:
+    """Sizes of columns to divide by: where one is nothing beside the largest, as its whole column then is, the largest."""
+    top = float(size.max(initial=0.0))
+    top = top if top > NOTHING else 1.0  # a matrix of nothing
+    return np.where(size > NOTHING * top, size, top)
 
 
 def _transposed_inverse(factor: Array) -> Array:
