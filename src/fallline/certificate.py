@@ -24,16 +24,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fallline.inverse import Inverse, best_inverse
+from fallline.curved import inverse_curvature
+from fallline.duality import duality_gap
+from fallline.inverse import Inverse
 from fallline.objective import ModelObjective
 from fallline.rows._base import Array, Batch, Rows
 
 FACTOR_LIMIT = 5000  # unknowns: a Cholesky factor of this size takes about a second
-ROUND_OFF, OUTSIDE = (
-    1e-14,
-    1e-9,
-)  # of the sums in a gradient; and of the subgradient, what may lie beside the range of H
-PAIRS_LIMIT = 2e9  # multiplications: above, pairs of classes are bounded by their members, at most 2 times too wide
+ROUND_OFF = 1e-14  # of the sums in a gradient
 INFLATIONS = (1.2, 2.0, 4.0, 10.0)  # guesses of how much H_low's radius exceeds H's
 
 
@@ -43,46 +41,45 @@ def gap_bound(objective: ModelObjective, rows: Rows, theta: Array, g: Array, par
     `g` is the gradient of the smooth part of J over all rows. `part` may name some of the rows (as a part, see
     ``Rows.as_part``): curvature that is left out only lowers the floor, so a bound from a part is as true as one from
     all, and larger by about the share of the rows that it has. Costs two to four sums of outer products over these
-    rows, each about p passes; p is the number of unknowns, at most ``FACTOR_LIMIT``. Above that only a ridge gives a
-    bound, |s|^2 / (2 l2), where an intercept takes a little more.
+    rows, each about p passes; p is the number of unknowns, at most ``FACTOR_LIMIT``. Above that, and where the columns
+    depend on one another in ways that the slope minds, a ridge or |w| give a bound at the cost of a few passes.
     """
     s = objective.least_slope(theta, g).ravel()
     if not np.any(s):
         return 0.0
-    if s.size > FACTOR_LIMIT:
-        return ridge_bound(objective, rows, theta, s.reshape(theta.shape))
-    for some in [rows] if part is None else [part, rows]:
-        H = objective.hessian(theta, some)
-        inverse = best_inverse(H)
+    wide = s.size > FACTOR_LIMIT or not objective.smooth and rows.m < rows.n  # no matrix of the rows would be regular
+    for some in [] if wide else [rows] if part is None else [part, rows]:
+        inverse = inverse_curvature(objective, theta, some)
         if inverse is None:
             continue
-        inside, lost = s, 0.0
         if inverse.rank < _rank(objective, rows, theta, inverse, whole=some is rows) or not _within(
-            objective, rows, theta, s, H, inverse
+            objective, rows, theta, s, inverse
         ):
-            split = _lasso_split(objective, rows, theta, s, H, inverse)
-            if split is None:
-                continue
-            inside, lost = split
-        nu = inverse.norm(inside)
-        if _constant_curvature(objective, some, theta):
-            return nu**2 / 2.0 + lost
-        return _verified(objective, some, theta, inside, nu, inverse, lost)
-    return None
+            continue
+        nu = inverse.norm(s)
+        if objective.constant_curvature(theta, some):
+            return nu**2 / 2.0
+        found = _verified(objective, some, theta, s, nu, inverse)
+        if found is not None or objective.smooth:
+            return found
+    bounds = [ridge_bound(objective, rows, theta, s.reshape(theta.shape)) if s.size > FACTOR_LIMIT else None]
+    bounds.append(None if objective.smooth else duality_gap(objective, rows, theta))
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def _verified(
-    objective: ModelObjective, rows: Rows, theta: Array, s: Array, nu: float, inverse: Inverse, lost: float
+    objective: ModelObjective, rows: Rows, theta: Array, s: Array, nu: float, inverse: Inverse
 ) -> float | None:
-    """nu_low^2 / 2 + lost for a lower matrix that holds itself to the radius it was made for; None if none does.
+    """nu_low^2 / 2 for a lower matrix that holds itself to the radius it was made for; None if none does.
 
     The radius is guessed as that of H, inflated. How much curvature the floor then keeps is seen from the rows alone,
     so a matrix is formed only where the guess can hold: H_low >= H / inflation^2, roughly.
     """
-    spread = _spread(objective, theta)
+    spread = _spread(objective, theta, inverse)
+    spreads = rows.each(spread, theta.size)
 
     def radius(batch: Batch, reach: float) -> Array:
-        return reach * spread(batch, inverse)
+        return reach * spreads[batch.first : batch.first + len(batch.y)]
 
     def kept(batch: Batch, reach: float) -> Array:
         z = objective.forward(theta, batch)
@@ -91,89 +88,50 @@ def _verified(
         return np.array([float(_total(objective.weighted(c, batch))) for c in (floor, whole)])
 
     for inflation in INFLATIONS:
-        reach = _reach(nu * inflation, lost)
-        floor_sum, whole_sum = rows.sum(functools.partial(kept, reach=reach))
+        reach = 2.0 * nu * inflation
+        floor_sum, whole_sum = rows.sum(functools.partial(kept, reach=reach), width=theta[0].size ** 2)
         if floor_sum * inflation**2 * SLACK < whole_sum:
             continue
 
         def floor(batch: Batch, z: Array, reach: float = reach) -> Array:
             return objective.loss.curvature_floor(batch.y, z, radius(batch, reach))
 
-        low = best_inverse(objective.hessian(theta, rows, floor))
+        low = inverse_curvature(objective, theta, rows, floor)
         if low is None or low.rank < inverse.rank:
             continue
         nu_low = low.norm(s)
-        if all(np.all(_reach(nu_low, lost) * spread(b, low) <= radius(b, reach)) for b in rows.blocks(theta.size)):
-            return nu_low**2 / 2.0 + lost
+        wider = rows.each(_spread(objective, theta, low), theta.size)
+        if np.all(2.0 * nu_low * wider <= reach * spreads):
+            return nu_low**2 / 2.0
     return None
-
-
-def _reach(nu: float, lost: float) -> float:
-    """The radius beyond which the quadratic exceeds J(theta) whatever was lost: 2 nu where nothing was."""
-    return nu + float(np.sqrt(nu * nu + 2.0 * lost))
-
-
-def _lasso_split(
-    objective: ModelObjective, rows: Rows, theta: Array, s: Array, H: Array, inverse: Inverse
-) -> tuple[Array, float] | None:
-    """(the part of s in the range of H, what the rest can cost at most), where |w| bounds the way to the optimum.
-
-    sum_j l1_j |w*_j| <= J* <= J(theta), for no loss is below zero; so the rest, s_out, changes J by no more than
-    sum_j |s_out_j| |w_j| + max_j (|s_out_j| / l1_j) J(theta). Its intercept is made zero by a vector in the range of H.
-    """
-    strengths = objective.penalty.elementwise(rows.n)
-    if strengths is None or not strengths[0].all():
-        return None
-    out = s - H @ inverse.apply(s)
-    k = theta[0].size if objective.scaling.intercept else 0
-    if k:
-        side = H[:, -k:]
-        out = out - side @ (np.linalg.pinv(side[-k:]) @ out[-k:])
-    w, _ = objective.scaling.split(theta)
-    rest, _ = objective.scaling.split(out.reshape(theta.shape))
-    rest = np.abs(rest)
-    l1 = strengths[0] if w.ndim == 1 else strengths[0][:, None]
-    J = objective.value(theta, rows)
-    return s - out, float(np.sum(rest * np.abs(w)) + np.max(rest / l1) * J)
 
 
 def _total(c: Array) -> float:
     return float(c.sum() if c.ndim == 1 else np.einsum("ikk->", c))
 
 
-def _spread(objective: ModelObjective, theta: Array) -> Callable[[Batch, Inverse], Array]:
+def _spread(objective: ModelObjective, theta: Array, inverse: Inverse) -> Callable[[Batch], Array]:
     """How far z can move within the unit ball of a matrix, row by row.
 
-    Sqrt(x^T M^-1 x); for classes the widest pair's.
+    sqrt(x^T M^-1 x); for classes the widest pair's: sqrt(x^T (N_kk + N_qq - N_kq - N_qk) x), N = M^-1.
     """
     if theta.ndim == 1:
-
-        def one(batch: Batch, inverse: Inverse) -> Array:
-            return _row_norms(objective.scaling.rows(batch.X) @ inverse.root)
-
-        return one
-
+        return lambda batch: _row_norms(objective.scaling.rows(batch.X) @ inverse.root)
     p, classes = theta.shape
+    N = (inverse.root @ inverse.root.T).reshape(p, classes, p, classes)
+    forms = [N[:, k, :, k] + N[:, q, :, q] - N[:, k, :, q] - N[:, q, :, k] for k in range(classes) for q in range(k)]
 
-    def pairs(batch: Batch, inverse: Inverse) -> Array:
+    def widest(batch: Batch) -> Array:
         inner = objective.scaling.rows(batch.X)
-        root = inverse.root.reshape(p, classes, -1)
-        if inner.size * root.shape[2] * classes * (classes - 1) > PAIRS_LIMIT:
-            # |u_k - u_q|^2 <= 2 |u_k|^2 + 2 |u_q|^2 for u_k = x^T root_k: a quadratic form for each class, not pair
-            forms = [inner @ (root[:, k] @ root[:, k].T) for k in range(classes)]
-            squares = np.sort([np.einsum("ip,ip->i", form, inner) for form in forms], axis=0)
-            shared: Array = np.sqrt(2.0 * np.maximum(squares[-2:].sum(axis=0), 0.0))
-            return shared
-        widest = np.zeros(len(inner))
-        for k in range(classes):
-            for q in range(k):
-                np.maximum(widest, _row_norms(inner @ (root[:, k] - root[:, q])), out=widest)
-        return widest
+        squares = np.zeros(len(inner))
+        for form in forms:
+            np.maximum(squares, np.einsum("ip,ip->i", inner @ form, inner), out=squares)
+        return np.sqrt(squares)
 
-    return pairs
+    return widest
 
 
-def _within(objective: ModelObjective, rows: Rows, theta: Array, s: Array, H: Array, inverse: Inverse) -> bool:
+def _within(objective: ModelObjective, rows: Rows, theta: Array, s: Array, inverse: Inverse) -> bool:
     """Whether the subgradient lies in the range of H, but for round-off in the gradient that it was made from.
 
     Outside of it, where H is flat, nothing bounds how far the loss could still fall.
@@ -190,10 +148,7 @@ def _within(objective: ModelObjective, rows: Rows, theta: Array, s: Array, H: Ar
     r_square, x_square = rows.sum(sizes)
     noise = ROUND_OFF * np.sqrt(r_square) * np.sqrt(x_square)  # of a sum of r_i x_ij, per coordinate
     noise = np.repeat(noise, s.size // len(noise))
-    units = np.sqrt(np.maximum(np.diag(H), 0.0))  # of the curvature: a column's own units must not matter
-    units = np.where(units > 0.0, units, max(float(units.max(initial=0.0)), 1e-300))
-    left = float(np.linalg.norm((s - H @ inverse.apply(s)) / units))
-    return left <= max(OUTSIDE * float(np.linalg.norm(s / units)), float(np.linalg.norm(noise / units)))
+    return float(np.linalg.norm(inverse.outside(s))) <= float(np.linalg.norm(noise / inverse.size))
 
 
 def _rank(objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse, whole: bool) -> int:
@@ -212,16 +167,8 @@ def _rank(objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse,
     flat = rows.sum(lambda b: int(np.sum(objective.loss.curvature(b.y, objective.forward(theta, b)) <= 0.0)))
     if not flat:
         return inverse.rank
-    gram = best_inverse(objective.hessian(theta, rows, lambda b, z: np.ones_like(z)))
+    gram = inverse_curvature(objective, theta, rows, lambda b, z: np.ones_like(z))
     return theta.size if gram is None else gram.rank
-
-
-def _constant_curvature(objective: ModelObjective, rows: Rows, theta: Array) -> bool:
-    """Whether the curvature is the same however far one goes (squared loss): then the bound is exact."""
-    batch = next(iter(rows.blocks()))
-    z = objective.forward(theta, batch)[:1]
-    everywhere = objective.loss.curvature_floor(batch.y[:1], z, np.full(1, np.inf))
-    return bool(np.all(everywhere == objective.loss.curvature(batch.y[:1], z)) and np.all(everywhere > 0.0))
 
 
 SLACK = 2.0  # the curvature that counts, along s, may be kept better than the mean of all rows
@@ -274,7 +221,7 @@ def _ridge_verified(
     nu_square = float(np.vdot(sw, sw)) / (l2 - lent) + float(np.sum(along[live] ** 2 / values[live])) / kept
     reach = np.sqrt(longest / (l2 - lent)) + 1.0 / np.sqrt(kept * float(values[live].min(initial=np.inf)))
     widest = 2.0 * np.sqrt(nu_square) * reach * (1.0 if classes == 1 else np.sqrt(2.0))
-    return nu_square / 2.0 if widest <= radius or _constant_curvature(objective, rows, theta) else None
+    return nu_square / 2.0 if widest <= radius or objective.constant_curvature(theta, rows) else None
 
 
 def _row_norms(A: Array) -> Array:

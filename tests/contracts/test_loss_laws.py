@@ -66,6 +66,27 @@ def test_slope_and_curvature_are_the_finite_differences(loss: Loss) -> None:
 
 @pytest.mark.parametrize("loss", LOSSES, ids=IDS)
 @settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_the_conjugate_bounds_the_loss_and_touches_it(loss: Loss, seed: int) -> None:
+    """Fenchel and Young: phi*(u) >= u z - phi(z) for every z, with equality where u is the slope at z."""
+    y, z = draw(loss, 50, seed)
+    _, other = draw(loss, 50, seed + 1)
+    u = loss.slope(y, z)
+    found = loss.conjugate(y, u)
+    if found is None:
+        return
+
+    def lower(at: np.ndarray) -> np.ndarray:
+        product = u * at if at.ndim == 1 else (u * at).sum(axis=1)
+        return product - loss.value(y, at)
+
+    slack = 1e-9 * (1.0 + np.abs(lower(z)) + np.abs(lower(other)))
+    np.testing.assert_array_less(np.abs(found - lower(z)), slack)
+    assert np.all(found >= lower(other) - slack)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=IDS)
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), t=st.floats(0.0, 1.0))
 def test_convex_and_not_negative(loss: Loss, seed: int, t: float) -> None:
     y, a = draw(loss, 50, seed)

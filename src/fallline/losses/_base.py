@@ -83,6 +83,13 @@ class Loss(abc.ABC):
         `weight` is (m,) and sums to more than zero; `offset` is added to z, or None.
         """
 
+    def conjugate(self, y: Array, u: Array) -> Array | None:
+        """phi*(y, u) = sup_z (u z - phi(y, z)), shape (m,), infinite where u is no slope that phi can have.
+
+        It proves optima under |w| for any number of columns (duality.py); None: not known, and nothing is proved there.
+        """
+        return None
+
     def ladder(self, unit: float) -> tuple[Loss, ...]:
         """The losses to train one after another, each starting where the last ended: for smooth losses just this one.
 
@@ -98,6 +105,12 @@ class Loss(abc.ABC):
     def check_targets(self, y: Array) -> str | None:
         """What is wrong with these targets, as one sentence, or None. `y` is finite."""
         return None
+
+
+def negative_entropy(p: Array) -> Array:
+    """p log p: 0 at 0, infinite below."""
+    found: Array = np.where(p > 0.0, p * np.log(np.where(p > 0.0, p, 1.0)), np.where(p == 0.0, 0.0, np.inf))
+    return found
 
 
 def first_bad(y: Array, bad: NDArray[np.bool_]) -> str:

@@ -44,6 +44,11 @@ class Gamma(Loss):
     def curvature_bound(self) -> float | None:
         return None
 
+    def conjugate(self, y: Array, u: Array) -> Array:
+        a = np.where(u < 1.0, 1.0 - u, np.nan)
+        found: Array = np.where(u < 1.0, a * np.log(a / y) - a + 1.0 + np.log(y), np.inf)
+        return found
+
     @quiet
     def mean(self, z: Array) -> Array:
         mu: Array = np.exp(z)

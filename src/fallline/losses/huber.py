@@ -50,6 +50,10 @@ class Huber(Loss):
     def curvature_bound(self) -> float | None:
         return 1.0
 
+    def conjugate(self, y: Array, u: Array) -> Array:
+        found: Array = np.where(np.abs(u) <= self.delta, u * u / 2.0 + u * y, np.inf)
+        return found
+
     def mean(self, z: Array) -> Array:
         return z
 

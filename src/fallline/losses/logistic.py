@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fallline.losses._base import Array, Loss, Task, first_bad
+from fallline.losses._base import Array, Loss, Task, first_bad, negative_entropy
 from fallline.losses._start import newton_start
 
 RAREST = 1e-9  # a class share: keeps the start finite where one class (almost) never occurs
@@ -48,6 +48,9 @@ class Logistic(Loss):
     @property
     def curvature_bound(self) -> float | None:
         return 0.25
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return negative_entropy(y + u) + negative_entropy(1.0 - y - u)
 
     def mean(self, z: Array) -> Array:
         e = np.exp(-np.abs(z))

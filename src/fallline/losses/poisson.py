@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fallline.losses._base import Array, Loss, first_bad, quiet
+from fallline.losses._base import Array, Loss, first_bad, negative_entropy, quiet
 from fallline.losses._start import log_sum
 
 FEWEST = 1e-9  # a mean count: keeps the start finite where all counts are zero
@@ -46,6 +46,9 @@ class Poisson(Loss):
     @property
     def curvature_bound(self) -> float | None:
         return None
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return negative_entropy(y + u) - u - negative_entropy(y)
 
     @quiet
     def mean(self, z: Array) -> Array:

@@ -8,10 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from fallline.errors import SettingError
-from fallline.losses._base import Array, Loss
+from fallline.losses._base import Array, Loss, negative_entropy
 from fallline.losses._start import newton_start, weighted_quantile
 
 RUNGS = 16  # each half a decade sharper than the one before, the last 1e-8 of the spread of y
+TINY = 1e-300  # a smoothing that is none
 LOG_2 = float(np.log(2.0))
 
 
@@ -83,6 +84,11 @@ class Quantile(Loss):
     @property
     def excess(self) -> float:
         return self.smoothing * LOG_2
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        p = u + self.tau
+        h = max(self.smoothing, TINY)  # p outside [0, 1] is infinite without smoothing too
+        return u * y + h * (negative_entropy(p) + negative_entropy(1.0 - p))
 
     def mean(self, z: Array) -> Array:
         return z

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fallline.losses._base import Array, Loss, Task, first_bad
+from fallline.losses._base import Array, Loss, Task, first_bad, negative_entropy
 
 RAREST = 1e-9  # a class share: keeps the start finite where a class has no weight
 
@@ -60,6 +60,12 @@ class Softmax(Loss):
     @property
     def curvature_bound(self) -> float | None:
         return 0.5
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        p = u.copy()
+        p[np.arange(len(y)), y.astype(np.intp)] += 1.0
+        found: Array = negative_entropy(p).sum(axis=1)
+        return found
 
     def mean(self, z: Array) -> Array:
         e = np.exp(z - z.max(axis=1, keepdims=True))

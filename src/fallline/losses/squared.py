@@ -41,6 +41,10 @@ class Squared(Loss):
     def curvature_bound(self) -> float | None:
         return 1.0
 
+    def conjugate(self, y: Array, u: Array) -> Array:
+        found: Array = u * u / 2.0 + u * y
+        return found
+
     def mean(self, z: Array) -> Array:
         return z
 

@@ -45,6 +45,11 @@ class SquaredHinge(Loss):
     def curvature_bound(self) -> float | None:
         return 1.0
 
+    def conjugate(self, y: Array, u: Array) -> Array:
+        a = -(2.0 * y - 1.0) * u
+        found: Array = np.where(a >= 0.0, a * a / 2.0 - a, np.inf)
+        return found
+
     def mean(self, z: Array) -> Array:
         return (z > 0.0).astype(z.dtype)
 
