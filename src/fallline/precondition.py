@@ -15,8 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.inverse import AnyInverse, DiagonalInverse, Inverse, damped_inverse, pseudo_inverse
-from fallline.objective import ModelObjective
+from fallline.corners import least_point
+from fallline.curved import inverse_curvature
+from fallline.inverse import AnyInverse, DiagonalInverse, Inverse, damped_inverse
+from fallline.losses._base import Loss
+from fallline.objective import CurvatureOf, ModelObjective
 from fallline.rows._base import Array, Batch, Rows
 
 RENEW = 0.1  # a step that leaves more than this share of the slope says that the curvature is out of date
@@ -33,16 +36,63 @@ class Metric(NamedTuple):
     inverse: AnyInverse
     slope: float
 
+    @property
+    def basis(self) -> object:
+        """What the coordinates are made of: while it is the same object, they are the same coordinates."""
+        return self.inverse
+
+    def inward(self, theta: Array, g: Array) -> Array:
+        """The gradient, as a rule sees it."""
+        return self.inverse.inward(g)
+
+    def outward(self, u: Array, theta: Array) -> Array:
+        """The rule's move, as a move of theta."""
+        return self.inverse.outward(u, theta.shape)
+
+    def fall(self, g: Array, move: Array) -> float:
+        """What the slope promises of a move, to first order."""
+        return float(np.vdot(g, move))
+
+
+class CornerMetric(NamedTuple):
+    """Where the quadratic of the matrix H and the corners (|w|, bounds) is least: the aim of a step of 1.
+
+    The rule sees theta - aim, which is the generalised gradient (theta - prox(theta - P^-1 g)) in the metric P = H.
+    """
+
+    H: Array
+    aim: Array
+    slope: float  # sqrt(d^T H d), d = aim - theta
+    promise: float  # of the whole step: g . d + R(theta + d) - R(theta)
+    way: Array
+
+    @property
+    def basis(self) -> object:
+        return self.H
+
+    def inward(self, theta: Array, g: Array) -> Array:
+        return theta - self.aim
+
+    def outward(self, u: Array, theta: Array) -> Array:
+        return u
+
+    def fall(self, g: Array, move: Array) -> float:
+        square = float(np.vdot(self.way, self.way))
+        return self.promise * float(np.vdot(move, self.way)) / square if square > 0.0 else 0.0
+
+
+AnyMetric = Metric | CornerMetric
+
 
 class Preconditioner(abc.ABC):
     """How P is made, and when it is made anew."""
 
     @abc.abstractmethod
-    def init(self, theta: Array, g: Array) -> Metric:
+    def init(self, theta: Array, g: Array) -> AnyMetric:
         """P at `theta`, where the gradient is `g`."""
 
     @abc.abstractmethod
-    def update(self, metric: Metric, theta: Array, g: Array) -> Metric:
+    def update(self, metric: AnyMetric, theta: Array, g: Array) -> AnyMetric:
         """The same P while it serves, else a new one."""
 
 
@@ -58,26 +108,61 @@ class HessianPreconditioner(Preconditioner):
         self.renew = RENEW_SAMPLED if sampled else RENEW
 
     def init(self, theta: Array, g: Array) -> Metric:
-        H = self.objective.hessian(theta, self.rows)
-        inverse = _invert(H)
-        left = float(np.linalg.norm(g.ravel() - H @ inverse.apply(g).ravel()))
-        if left > BLIND * float(
-            np.linalg.norm(g)
-        ):  # the slope has parts along which this loss is flat just here (Huber)
-            inverse = _invert(self.objective.hessian(theta, self.rows, self._lifted))
+        inverse = _invert(self.objective, theta, self.rows)
+        if self._blind(inverse, g):  # the slope has parts along which this loss is flat just here (Huber)
+            inverse = _invert(self.objective, theta, self.rows, lifted(self.objective.loss))
         return Metric(inverse, inverse.norm(g))
 
-    def _lifted(self, batch: Batch, z: Array) -> Array:
-        """Curvature with a floor: a share of the largest that the loss has anywhere, so that no row is flat."""
-        curvature, bound = self.objective.loss.curvature(batch.y, z), self.objective.loss.curvature_bound
-        lifted: Array = np.maximum(
-            curvature, FLOOR * (bound if bound is not None else float(curvature.max(initial=1.0)))
-        )
-        return curvature if curvature.ndim > 1 else lifted
+    @staticmethod
+    def _blind(inverse: Inverse, g: Array) -> bool:
+        return float(np.linalg.norm(inverse.outside(g))) > BLIND * float(np.linalg.norm(g.ravel() / inverse.size))
 
-    def update(self, metric: Metric, theta: Array, g: Array) -> Metric:
+    def update(self, metric: AnyMetric, theta: Array, g: Array) -> Metric:
+        assert isinstance(metric, Metric)
         slope = metric.inverse.norm(g)
         return Metric(metric.inverse, slope) if slope <= self.renew * metric.slope else self.init(theta, g)
+
+
+class CornerPreconditioner(Preconditioner):
+    """The same where |w| or bounds make corners: a step of 1 leads to where the quadratic with the corners is least.
+
+    A proximal Newton method (Lee, Sun and Saunders 2014). The penalty acts entry by entry (``Penalty.elementwise``).
+    """
+
+    def __init__(self, objective: ModelObjective, rows: Rows, sampled: bool = False) -> None:
+        self.objective, self.rows = objective, rows
+        self.renew = RENEW_SAMPLED if sampled else RENEW
+
+    def init(self, theta: Array, g: Array) -> CornerMetric:
+        objective = self.objective
+
+        exact = self._aimed(objective.hessian(theta, self.rows), theta, g)
+        if theta.ndim > 1 or objective.loss.excess or not self.rows.sum(lambda b: self._flat(b, theta)):
+            return exact
+        J, there = (objective.value_and_grad(at, self.rows)[0] for at in (theta, exact.aim))
+        if there <= J:
+            return exact
+        return self._aimed(objective.hessian(theta, self.rows, lifted(objective.loss)), theta, g)
+
+    def _flat(self, batch: Batch, theta: Array) -> int:
+        """How many rows have no curvature just here, as Huber's loss far away: there the quadratic knows no end."""
+        return int(np.sum(self.objective.loss.curvature(batch.y, self.objective.forward(theta, batch)) <= 0.0))
+
+    def update(self, metric: AnyMetric, theta: Array, g: Array) -> CornerMetric:
+        assert isinstance(metric, CornerMetric)
+        aimed = self._aimed(metric.H, theta, g)
+        return aimed if aimed.slope <= self.renew * metric.slope else self.init(theta, g)
+
+    def _aimed(self, H: Array, theta: Array, g: Array) -> CornerMetric:
+        objective = self.objective
+        if not (np.isfinite(H).all() and np.isfinite(g).all()):  # it overflowed: stay, and let the loop see it
+            return CornerMetric(H, theta, np.inf, 0.0, np.zeros_like(theta))
+        full = bool(objective.penalty.curvature)  # a ridge gives H all its rank
+        most = theta.size if full else self.rows.m * theta[0].size
+        aim = least_point(H, g.ravel(), theta.ravel(), *objective.corners(theta), most).reshape(theta.shape)
+        way = aim - theta
+        promise = float(np.vdot(g, way)) + objective.corner_value(aim) - objective.corner_value(theta)
+        return CornerMetric(H, aim, float(np.sqrt(max(float(way.ravel() @ H @ way.ravel()), 0.0))), promise, way)
 
 
 class DiagonalPreconditioner(Preconditioner):
@@ -96,9 +181,27 @@ class DiagonalPreconditioner(Preconditioner):
         inverse = DiagonalInverse(1.0 / np.sqrt(d))
         return Metric(inverse, inverse.norm(g))
 
-    def update(self, metric: Metric, theta: Array, g: Array) -> Metric:
-        return metric
+    def update(self, metric: AnyMetric, theta: Array, g: Array) -> Metric:
+        assert isinstance(metric, Metric)
+        return Metric(metric.inverse, metric.inverse.norm(g))
 
 
-def _invert(H: Array) -> Inverse:
-    return (pseudo_inverse(H) if len(H) <= CHEAP else None) or damped_inverse(H)
+def lifted(loss: Loss) -> CurvatureOf:
+    """Curvature with a floor: a share of the largest that the loss has anywhere, so that no row is flat."""
+
+    def of(batch: Batch, z: Array) -> Array:
+        curvature, bound = loss.curvature(batch.y, z), loss.curvature_bound
+        floor = FLOOR * (bound if bound is not None else float(curvature.max(initial=1.0)))
+        return curvature if curvature.ndim > 1 else np.maximum(curvature, floor)
+
+    return of
+
+
+def by_curvature(objective: ModelObjective, rows: Rows, sampled: bool = False) -> Preconditioner:
+    """The second derivatives of `rows`, with the corners of the penalty where it has any."""
+    return (HessianPreconditioner if objective.smooth else CornerPreconditioner)(objective, rows, sampled)
+
+
+def _invert(objective: ModelObjective, theta: Array, rows: Rows, curvature: CurvatureOf | None = None) -> Inverse:
+    found = inverse_curvature(objective, theta, rows, curvature, limit=CHEAP)
+    return found or damped_inverse(objective.hessian(theta, rows, curvature))

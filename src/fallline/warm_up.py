@@ -14,7 +14,7 @@ import numpy as np
 from fallline.history import History
 from fallline.objective import ModelObjective
 from fallline.optimizers.descent import Descent
-from fallline.precondition import HessianPreconditioner
+from fallline.precondition import by_curvature
 from fallline.rates.backtracking import Backtracking
 from fallline.rows._base import Array, Rows
 from fallline.stops._base import Ending, Point, Stop
@@ -65,7 +65,7 @@ def warm_up(objective: ModelObjective, sample: Rows, rows: Rows, theta: Array, s
         run = train(
             objective, some, Descent(), Backtracking(1.0, share=1e-4, growth=2.0, most=1.0), warm.theta,
             stops=[StatisticalAccuracy(theta.size / count), Budget(MOST_STEPS)],
-            precondition=HessianPreconditioner(objective, some), seed=seed,
+            precondition=by_curvature(objective, some), seed=seed,
         )  # fmt: skip
         if not np.isfinite(run.best.theta).all():
             break
