@@ -15,7 +15,7 @@ COLUMNS = (
     "loss",  # J(theta) before the update that follows; of the mini-batch for mini-batch rules
     "full_loss",  # J(theta) over all training rows; the same as loss for full-batch rules, epoch ends for mini-batches
     "gradient_norm",  # ||grad J||_2 of the same rows as loss
-    "full_gradient_norm",  # over all training rows
+    "full_gradient_norm",  # over all training rows; behind |w| and bounds of the smallest subgradient, 0 at an optimum
     "learning_rate",  # used by the update that follows this row
     "step_norm",  # ||theta_t - theta_(t-1)||_2
     "theta_norm",  # ||theta_t||_2

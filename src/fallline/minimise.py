@@ -74,7 +74,7 @@ def minimize(
     plan = plan_function(objective, theta, optimizer, learning_rate, seed)
     run = train(
         objective, None, plan.optimizer, plan.rate, theta,
-        stops=[GradientNorm(tol, objective.least_slope), NoImprovement(), Budget(max_steps, max_seconds)],
+        stops=[GradientNorm(tol), NoImprovement(), Budget(max_steps, max_seconds)],
         horizon=float(max_steps), recoveries=plan.recoveries,
         observers=[callback] if callback is not None else [], seed=seed,
     )  # fmt: skip

@@ -52,7 +52,7 @@ class Recorder:
     def __call__(
         self, step: int, passes: float, theta: Array, J: float, g: Array, exact: Any, lr: float, accepted: bool
     ) -> bool:
-        """Record a step; `exact` is the loss and gradient over all rows where they are known."""
+        """Record a step; `exact` is the loss and slope over all rows where they are known."""
         norm = float(np.linalg.norm(g))
         if step == 0:
             self._first_norm = norm
@@ -62,7 +62,7 @@ class Recorder:
         }  # fmt: skip
         if exact is not None:
             row["full_loss"] = exact.J
-            row["full_gradient_norm"] = norm if exact.g is g else float(np.linalg.norm(exact.g))
+            row["full_gradient_norm"] = exact.norm
             if self._check_loss is not None:
                 row["check_loss"] = self._check_loss(exact.theta)
         if self._before is not None:

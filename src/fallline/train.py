@@ -20,7 +20,7 @@ from fallline.history import History
 from fallline.leap import leaping
 from fallline.objective import Objective
 from fallline.optimizers import AnyOptimizer
-from fallline.precondition import Metric, Preconditioner
+from fallline.precondition import AnyMetric, Preconditioner
 from fallline.rates._base import Rate, Seen
 from fallline.recorder import Event, Observer, Recorder
 from fallline.rows._base import Array, Rows
@@ -41,6 +41,7 @@ class Best:
     theta: Array
     J: float = math.inf
     g: Array | None = None
+    norm: float = math.inf  # of the smallest subgradient
     step: int = 0
 
     def offer(self, exact: Exact, step: int) -> None:
@@ -49,8 +50,8 @@ class Best:
         Among losses equal to round-off, the smaller slope.
         """
         tie = abs(exact.J - self.J) <= ROUND_OFF * abs(self.J) and self.g is not None
-        if np.linalg.norm(exact.g) < np.linalg.norm(self.g) if tie and self.g is not None else exact.J < self.J:
-            self.theta, self.J, self.g, self.step = exact.theta, exact.J, exact.g, step
+        if exact.norm < self.norm if tie else exact.J < self.J:
+            self.theta, self.J, self.g, self.norm, self.step = exact.theta, exact.J, exact.g, exact.norm, step
 
 
 @dataclass
@@ -85,6 +86,7 @@ class Exact(NamedTuple):
     theta: Array
     J: float
     g: Array
+    norm: float  # of the smallest subgradient, which is g where J has no corners
 
 
 class Kept(NamedTuple):
@@ -124,7 +126,7 @@ def train(
     theta = theta if objective.smooth else objective.project(theta)
     record, best = Recorder(check_loss, observers), Best(theta)
     state, pace, kept = optimizer.init(theta), rate.init(), None
-    metric: Metric | None = None
+    metric: AnyMetric | None = None
     recovered, caution, J_first = 0, 1.0, math.nan
     stride = 1 if batch_size is None or rows is None else max(1, rows.m // batch_size // RECORDS_PER_EPOCH)
     leap = leaping(
@@ -146,9 +148,9 @@ def train(
             best.offer(exact, step)
         if precondition is not None and keep:
             before, metric = metric, _metric(precondition, metric, theta, g)
-            if before is None or metric.inverse is not before.inverse:  # other coordinates: what was learnt is void
-                state = optimizer.init(metric.inverse.inward(g))
-        decrement = 0.5 * metric.inverse.norm(g) ** 2 if metric else math.nan
+            if before is None or metric.basis is not before.basis:  # other coordinates: what was learnt is void
+                state = optimizer.init(metric.inward(theta, g))
+        decrement = 0.5 * metric.slope**2 if metric else math.nan
 
         # record and show
         told = False
@@ -159,7 +161,9 @@ def train(
         if told:
             ending = Ending("interrupt")
             break
-        point = Point(*(exact or Exact(theta, J, g)), exact is not None, step, look.passes, record.seconds, decrement)
+        point = Point(
+            *(exact or Exact(theta, J, g, math.nan)), exact is not None, step, look.passes, record.seconds, decrement
+        )
         reason = _first(stops, point) if keep else None
         if reason is not None:
             ending = reason
@@ -179,11 +183,14 @@ def train(
             theta, J, g, state = kept.theta, kept.J, kept.g, kept.state
 
         # update theta: theta <- theta + move, for plain descent  theta - lr * g
-        G = g if objective.smooth else (theta - objective.prox(theta - lr * g, lr)) / lr
-        move, next_state = optimizer.update(metric.inverse.inward(G) if metric else G, state, lr)
-        move = metric.inverse.outward(move, theta.shape) if metric else move
-        kept = Kept(theta, J, g, state, float(np.vdot(G, move)))
-        theta, state = theta + move if objective.smooth else objective.project(theta + move), next_state
+        if metric:
+            move, next_state = optimizer.update(metric.inward(theta, g), state, lr)
+            move = metric.outward(move, theta)
+        else:
+            G = g if objective.smooth else (theta - objective.prox(theta - lr * g, lr)) / lr
+            move, next_state = optimizer.update(G, state, lr)
+        kept = Kept(theta, J, g, state, metric.fall(g, move) if metric else float(np.vdot(G, move)))
+        theta, state = theta + move if objective.smooth else objective.land(theta, move), next_state
         if leap and len(look.rest):
             theta, state = leap(theta, state, look.rest, look.next, caution)
 
@@ -230,12 +237,12 @@ def _exact(
     Known already for full-batch rules that answer with theta, else one pass.
     """
     answer = optimizer.answer(theta, state)
-    if batch_size is None and answer is theta:
-        return Exact(theta, J, g)
-    return Exact(answer, *objective.value_and_grad(answer, rows))
+    if batch_size is not None or answer is not theta:
+        J, g = objective.value_and_grad(answer, rows)
+    return Exact(answer, J, g, float(np.linalg.norm(objective.least_slope(answer, g))))
 
 
-def _metric(precondition: Preconditioner, metric: Metric | None, theta: Array, g: Array) -> Metric:
+def _metric(precondition: Preconditioner, metric: AnyMetric | None, theta: Array, g: Array) -> AnyMetric:
     return precondition.init(theta, g) if metric is None else precondition.update(metric, theta, g)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
-Slope = Callable[[Array, Array], Array]  # (theta, gradient) -> the smallest subgradient of J
 
 
 class Point(NamedTuple):
@@ -19,6 +17,7 @@ class Point(NamedTuple):
     theta: Array
     J: float
     g: Array
+    norm: float  # of the smallest subgradient over all rows: zero exactly at an optimum; NaN where it is not known
     full: bool
     step: int
     passes: float

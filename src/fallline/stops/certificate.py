@@ -7,13 +7,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from fallline.stops._base import Array, Ending, Point, Slope, Stop
+from fallline.stops._base import Array, Ending, Point, Stop
 
 Certify = Callable[[Array, Array], float | None]
 
 
 class Certificate(Stop):
-    """End when  J - J* <= tol * J*  is proved, or J - J* is at round-off beside the loss at the start.
+    """End when  J - J* <= tol * J*  is proved, or that J - J* is no more than `floor`, a loss that is none.
 
     Proving costs something, so it is tried when it may succeed: when `hope` says so, which knows the bound to be
     expected from what the point has measured anyway; without one, when the slope (the smallest subgradient) has fallen
@@ -23,44 +23,38 @@ class Certificate(Stop):
     name: ClassVar[str] = "certificate"
     summary: ClassVar[str] = "provably within the tolerance of the best loss"
 
-    EXACT = 1e-20  # of the loss at the start: a perfect fit has J* = 0, and this is its weights to about ten digits
     FALL = 0.1  # try again when the gradient has fallen to this share
 
     def __init__(
-        self, tol: float, certify: Certify, slope: Slope, spacing: float = 0.0, hope: Hope | None = None
+        self, tol: float, certify: Certify, spacing: float = 0.0, hope: Hope | None = None, floor: float = 0.0
     ) -> None:
-        self.tol, self.certify, self.slope, self.spacing, self.hope = tol, certify, slope, spacing, hope
-        self._first: float | None = None
+        self.tol, self.certify, self.spacing, self.hope, self.floor = tol, certify, spacing, hope, floor
         self._norm, self._pass, self._least, self._tried = np.inf, -np.inf, np.inf, np.inf
 
     def good(self, gap: float, J: float) -> bool:
         """Whether the bound `gap` at loss J is within the tolerance."""
-        first = self._first if self._first is not None else abs(J)
-        return gap <= self.tol * max(J - gap, 0.0) or gap <= self.EXACT * first
+        return gap <= self.tol * max(J - gap, 0.0) or gap <= self.floor
 
     def update(self, point: Point) -> Ending | None:
         if not point.full or not np.isfinite(point.J):
             return None
-        if self._first is None:
-            self._first = abs(point.J)
-        elif 0.0 <= point.J <= self.EXACT * self._first:  # no loss is below zero
+        if 0.0 <= point.J <= self.floor:  # no loss is below zero
             return Ending("certificate", point.J)
-        norm = float(np.linalg.norm(self.slope(point.theta, point.g)))
-        if not self._worth_a_try(point, norm):
+        if not self._worth_a_try(point):
             return None
-        self._norm, self._pass = norm, point.passes
+        self._norm, self._pass = point.norm, point.passes
         gap = self.certify(point.theta, point.g)
         return Ending("certificate", gap) if gap is not None and self.good(gap, point.J) else None
 
-    def _worth_a_try(self, point: Point, norm: float) -> bool:
-        expected = self.hope.bound(point, norm) if self.hope is not None else np.nan
+    def _worth_a_try(self, point: Point) -> bool:
+        expected = self.hope.bound(point) if self.hope is not None else np.nan
         if self.hope is not None and np.isfinite(expected):
             before, self._least = self._least, expected
             if self.good(expected, point.J):
                 worth, self._tried = expected <= self.FALL * self._tried, min(self._tried, expected)
                 return worth or expected > before / 2.0
             return expected > before / 2.0 and self.good(expected / self.hope.caution, point.J)  # no more to gain
-        return norm <= self.FALL * self._norm and point.passes >= self._pass + self.spacing
+        return point.norm <= self.FALL * self._norm and point.passes >= self._pass + self.spacing
 
 
 class Hope(NamedTuple):
@@ -73,6 +67,6 @@ class Hope(NamedTuple):
     caution: float
     ridge: float = 0.0
 
-    def bound(self, point: Point, norm: float) -> float:
+    def bound(self, point: Point) -> float:
         """The bound to be expected; NaN where nothing is known."""
-        return self.caution * (norm**2 / (2.0 * self.ridge) if self.ridge else point.decrement)
+        return self.caution * (point.norm**2 / (2.0 * self.ridge) if self.ridge else point.decrement)
