@@ -2,12 +2,12 @@
 
 what was named                       what runs
 -----------------------------------  ---------------------------------------------------------------------------
-nothing: smooth, curvature matrix    gradient descent preconditioned by the second derivatives, step 1, backtracking
-  affordable, few rows
-the same, many rows                  first on a sample of the rows; then L-BFGS on all, preconditioned by the second
-                                     derivatives of the sample, step 1, backtracking
-nothing: smooth, too many unknowns   L-BFGS preconditioned by the diagonal of the second derivatives
-nothing: |w|, bounds or corners      accelerated gradient descent with restart at 1/L; backtracking where L has no bound
+nothing: curvature matrix            gradient descent preconditioned by the second derivatives, step 1, backtracking;
+  affordable, few rows               proximal where |w| or bounds make corners
+the same, many rows                  first on a sample of the rows; then L-BFGS (proximal descent) on all,
+                                     preconditioned by the second derivatives of the sample, step 1, backtracking
+nothing: too many unknowns           smooth: L-BFGS preconditioned by the diagonal of the second derivatives;
+                                     else accelerated gradient descent with restart at 1/L, or backtracking
 nothing but a batch size             Adam at a rate found by trial runs, falling along a cosine
 nothing but a rate                   plain gradient descent (the textbook)
 a rule that does not divide by       full batch: 1/L;  mini-batch: 1/(2 L_B) falling along a cosine;
@@ -24,9 +24,9 @@ import numpy as np
 from fallline.certificate import FACTOR_LIMIT
 from fallline.curvature import Curvature, batch_curvature, largest_curvature
 from fallline.errors import SettingError
-from fallline.objective import ModelObjective, Objective
+from fallline.objective import DENSER, ModelObjective, Objective
 from fallline.optimizers import AnyOptimizer, as_optimizer
-from fallline.precondition import DiagonalPreconditioner, HessianPreconditioner, Preconditioner
+from fallline.precondition import DiagonalPreconditioner, Preconditioner, by_curvature
 from fallline.probe import probe
 from fallline.rates import as_rate
 from fallline.rates._base import Rate
@@ -42,6 +42,15 @@ RECOVERIES = (
 WAIT = 1e6  # steps that double the digits each time: the last of them cost a pass each, so a proof can wait for them
 LOOSER = 1.5  # a proof from a part of the rows is looser than the estimate by the share of the rows, and this
 SAMPLE_ROWS, SAMPLE_PER_COLUMN = 20_000, 20
+FEW_ROWS, FEW_PER_COLUMN = (
+    5_000,
+    50,
+)  # where a quarter of the rows is less: so many, or columns that are rare are missed
+FEWER = 4  # times fewer rows than all, at least: otherwise all are asked at once
+WHOLE_MATRICES = 6  # of all rows, until the end; 1 where the curvature never changes
+SAMPLE_MATRICES, SAMPLE_PASSES = 7, 5  # of a sample, to solve on it and to refresh; and passes after that
+SMALL_MATRIX = 1e8  # operations, a few milliseconds: all rows are asked at once too
+MATRIX_PASSES = 2.0
 SAMPLE_SHARE, SAMPLE_NUMBERS = 0.04, 2_500_000  # of X at most, and numbers (20 MB) on top of that
 MATRIX_SPEED, PASS_SPEED = (
     3e10,
@@ -74,7 +83,10 @@ def plan_model(
     """Decide for a loss of linear predictions."""
     auto_rule, auto_rate = optimizer == "auto", learning_rate == "auto"
     if auto_rule and auto_rate and batch_size is None:
-        if objective.smooth and objective.loss.smooth:
+        cornered = not objective.smooth
+        if objective.loss.smooth and not (
+            cornered and (objective.penalty.elementwise(rows.n) is None or not affordable(rows, theta, rows.m))
+        ):
             return _preconditioned(objective, rows, theta, seed)
         optimizer = "accelerated" if objective.loss.curvature_bound is not None else "descent"
     elif auto_rule:
@@ -108,7 +120,9 @@ def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: i
     rate = Backtracking(1.0, share=NEWTON_SHARE, growth=2.0, most=1.0)
     unknowns = theta.size
     count = sample_size(rows, theta.shape[1] if theta.ndim == 2 else 1)
-    if not affordable(rows, theta, count or rows.m):
+    if count is not None and not _worth_sampling(objective, rows, theta, count):
+        count = None
+    if not affordable(rows, theta, count or rows.m, once=objective.constant_curvature(theta, rows)):
         ridge = objective.penalty.curvature
         return Plan(
             as_optimizer("lbfgs"), rate,
@@ -117,16 +131,17 @@ def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: i
             DiagonalPreconditioner(objective, rows), RECOVERIES, hope=Hope(1.2, ridge) if ridge else None,
         )  # fmt: skip
     if count is None:
-        how = "gradient descent preconditioned by the second derivatives"
+        how = f"{'' if objective.smooth else 'proximal '}gradient descent preconditioned by the second derivatives"
         return Plan(
             as_optimizer("descent"), rate, f"{how} ({unknowns:,} unknowns), so that a step of 1 is right",
-            HessianPreconditioner(objective, rows), RECOVERIES, hope=Hope(WAIT),
+            by_curvature(objective, rows), RECOVERIES, hope=Hope(WAIT),
         )  # fmt: skip
     sample = rows.sample(count, np.random.default_rng(seed))
-    how = f"solved on {count:,} rows first, then L-BFGS preconditioned by the second derivatives of these rows"
+    rule, name = ("lbfgs", "L-BFGS") if objective.smooth else ("descent", "proximal gradient descent")
+    how = f"solved on {count:,} rows first, then {name} preconditioned by the second derivatives of these rows"
     return Plan(
-        as_optimizer("lbfgs"), rate, f"{how} ({unknowns:,} unknowns), so that a step of 1 is right",
-        HessianPreconditioner(objective, sample, sampled=True), RECOVERIES,
+        as_optimizer(rule), rate, f"{how} ({unknowns:,} unknowns), so that a step of 1 is right",
+        by_curvature(objective, sample, sampled=True), RECOVERIES,
         sample=sample, hope=Hope(LOOSER * rows.m / count),
     )  # fmt: skip
 
@@ -134,25 +149,49 @@ def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: i
 def sample_size(rows: Rows, classes: int = 1) -> int | None:
     """How many rows stand for all, or None where all are few enough.
 
-    Steps contract by about sqrt(n / count). The copy stays small beside X.
+    Steps contract by about sqrt(n / count). The copy stays small beside X; for many classes, whose matrices are dear,
+    a matrix of these rows costs no more than a few passes.
     """
-    count = max(SAMPLE_ROWS, SAMPLE_PER_COLUMN * rows.n)
+    least = SAMPLE_PER_COLUMN * rows.n
+    count = min(max(SAMPLE_ROWS, least), rows.m // FEWER)
     width = max(1.0, rows.stored / rows.m)
     count = min(count, int(SAMPLE_SHARE * rows.m + SAMPLE_NUMBERS / width))
-    if classes > 1:  # a matrix that costs more than a few passes would not pay for what it saves
-        a_row = width**2 * classes * (classes + 1) / MATRIX_SPEED
-        count = min(count, max(SAMPLE_PER_COLUMN * rows.n, int(rows.stored * classes / PASS_SPEED / a_row)))
-    return count if rows.m >= 4 * count and count >= 5 * rows.n else None
+    if classes > 1:
+        a_pass = rows.stored * classes / PASS_SPEED
+        count = min(count, max(least, int(MATRIX_PASSES * a_pass / (_matrix_work(rows, classes) / MATRIX_SPEED))))
+    worth = rows.m * _matrix_work(rows, classes) > SMALL_MATRIX
+    enough = least if classes > 1 else 5 * rows.n if count >= SAMPLE_ROWS else max(FEW_ROWS, FEW_PER_COLUMN * rows.n)
+    return count if worth and count >= enough else None
 
 
-def affordable(rows: Rows, theta: Array, count: int) -> bool:
-    """Whether a matrix of second derivatives of `count` rows costs less than the passes that it saves."""
+def _worth_sampling(objective: ModelObjective, rows: Rows, theta: Array, count: int) -> bool:
+    """Whether matrices of a sample and the passes after them cost less than matrices of all rows."""
+    p, classes = theta.size, theta.shape[1] if theta.ndim == 2 else 1
+    a_row, a_pass = _matrix_work(rows, classes) / MATRIX_SPEED, rows.stored * classes / PASS_SPEED
+    inverse = p**3 / MATRIX_SPEED
+    whole = 1 if objective.constant_curvature(theta, rows) else WHOLE_MATRICES
+    return SAMPLE_MATRICES * (count * a_row + inverse) + SAMPLE_PASSES * a_pass < whole * (rows.m * a_row + inverse)
+
+
+def affordable(rows: Rows, theta: Array, count: int, once: bool = False) -> bool:
+    """Whether matrices of second derivatives of `count` rows cost less than the passes that they save.
+
+    `once`: one is enough, for the curvature never changes.
+    """
     p, classes = theta.size, theta.shape[1] if theta.ndim == 2 else 1
     if p > FACTOR_LIMIT:
         return False
+    matrix = count * _matrix_work(rows, classes) + p**3
+    return bool(
+        (1 if once else MATRICES) * matrix / MATRIX_SPEED
+        <= PATIENCE + PASSES_SAVED * rows.stored * classes / PASS_SPEED
+    )
+
+
+def _matrix_work(rows: Rows, classes: int) -> float:
+    """Operations for one row's share of a matrix of second derivatives."""
     width = rows.stored / rows.m  # numbers in a row: all columns, or the few that are not zero
-    matrix = count * width**2 * classes * (classes + 1) + p**3
-    return bool(MATRICES * matrix / MATRIX_SPEED <= PATIENCE + PASSES_SAVED * rows.stored * classes / PASS_SPEED)
+    return float(min(rows.n**2, DENSER * width**2) * classes * (classes + 1))
 
 
 def _rate_for(

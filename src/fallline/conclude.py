@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,9 +18,8 @@ from fallline.rates.constant import Constant
 from fallline.report.numbers import above_best, percent
 from fallline.result import Result
 from fallline.rows._base import Rows
-from fallline.rows.arrays import ArrayRows
 from fallline.rows.intake import Intake
-from fallline.stops.certificate import Certificate
+from fallline.start import constant_loss
 from fallline.summary import DataSummary
 from fallline.symptoms import diagnose
 from fallline.symptoms._base import Evidence
@@ -28,7 +28,7 @@ from fallline.verdict import Certainty, Verdict
 
 if TYPE_CHECKING:
     from fallline.auto import Plan
-    from fallline.fitting import Job, Stage
+    from fallline.stages import Job, Stage
 
 Array = NDArray[np.floating]
 
@@ -45,17 +45,25 @@ def conclude_model(
     stage: Stage, job: Job, data: Intake, summary: DataSummary, constant: Any, settings: dict[str, Any], seconds: float
 ) -> Result:
     """The Result of a model's run."""
-    objective, plan, run, _ = stage
-    theta, J, g = _finish(objective, job.rows, run)
-    gap = _final_gap(objective, job.rows, stage.part, theta, g, run)
-    # A ladder's last rung stands for a loss with corners, which it exceeds by at most `excess`.
-    gap = None if gap is None else gap + objective.loss.excess
+    objective, plan, run = stage[:3]
+    theta, J, g = _finish(objective, job.rows, run, exact=plan.precondition is not None)
+    gap = _final_gap(objective, job.rows, stage.part, theta, J, g, run)
+    excess = objective.loss.excess - stage.form.excess
+    if excess:  # a ladder's last rung stands for a loss with corners, which it exceeds by at most that
+        own = replace(objective, loss=stage.form)
+        lowest = None if gap is None else J - gap - excess  # of what the loss itself can come to
+        J = own.value(theta, job.rows)
+        gap = None if lowest is None else max(J - lowest, 0.0)
     if gap is not None and len(run.history):
         run.history.amend(gap=gap)
     separated = _separated(objective, job.rows, theta)
-    ruling = _rule(run, J, gap, job.tol, plain=_plain(stage, job), separated=separated)
+    ruling = _rule(run, J, gap, job.tol, stage.floor, plain=_plain(stage, job), separated=separated)
     coef, intercept = job.scaling.outward(theta)
-    baseline = _constant_loss(objective, job.rows, constant)
+    kept = job.own_penalty.project(coef)  # the change of units may miss a bound by a digit; constant columns know none
+    if job.scaling.intercept:
+        intercept = intercept - job.scaling.shift @ (kept - coef)
+    coef = kept
+    baseline = constant_loss(objective.loss, job.rows, constant)
     evidence = _evidence(stage, job, summary, ruling.verdict, J, gap, separated)
     outer = np.concatenate([coef, np.asarray(intercept)[None]]) if job.scaling.intercept else coef
     return Result(
@@ -73,13 +81,17 @@ def conclude_model(
     )  # fmt: skip
 
 
-def _finish(objective: Objective, rows: Rows | None, run: Run) -> tuple[Array, float, Array]:
-    """The best parameters seen; behind |w| or bounds, one last proximal step makes zeros exact and bounds kept."""
+def _finish(objective: Objective, rows: Rows | None, run: Run, exact: bool = False) -> tuple[Array, float, Array]:
+    """The best parameters seen.
+
+    Behind |w| or bounds, one last proximal step makes zeros exact and keeps the bounds, where the steps were not
+    `exact` about them.
+    """
     best = run.best
     if best.g is None:
         J, g = objective.value_and_grad(best.theta, rows)
         return best.theta, J, g
-    if objective.smooth:
+    if objective.smooth or exact:
         return best.theta, best.J, best.g
     lr = float(run.history.learning_rate[-1])
     theta = objective.prox(best.theta - lr * best.g, lr)
@@ -92,15 +104,19 @@ def _finish(objective: Objective, rows: Rows | None, run: Run) -> tuple[Array, f
 
 
 def _final_gap(
-    objective: ModelObjective, rows: Rows, part: Rows | None, theta: Array, g: Array, run: Run
+    objective: ModelObjective, rows: Rows, part: Rows | None, theta: Array, J: float, g: Array, run: Run
 ) -> float | None:
-    """The bound that ended the run, else one more try at the best parameters."""
-    if run.ending.gap is not None and objective.smooth:
+    """The bound that ended the run, else one more try at the best parameters.
+
+    The last proximal step leads to a J that is no higher than where the run ended, or the bound is made anew.
+    """
+    if run.ending.gap is not None and J <= run.best.J:
         return run.ending.gap
     if (
         not (np.isfinite(theta).all() and np.isfinite(g).all())
         or theta.size > EIGEN_LIMIT
         and not objective.penalty.curvature
+        and objective.smooth
     ):
         return None
     return gap_bound(objective, rows, theta, g, part)
@@ -108,10 +124,11 @@ def _final_gap(
 
 def _plain(stage: Stage, job: Job) -> bool:
     """Plain full-batch gradient descent, where one rise of the loss proves that the rate is too large."""
-    return stage.plan.optimizer.name == "descent" and job.batch_size is None and not stage.plan.rate.judges
+    named = stage.plan.optimizer.name == "descent" and job.batch_size is None and not stage.plan.rate.judges
+    return named and stage.objective.loss.smooth
 
 
-def _rule(run: Run, J: float, gap: float | None, tol: float, *, plain: bool, separated: bool) -> Ruling:
+def _rule(run: Run, J: float, gap: float | None, tol: float, floor: float, *, plain: bool, separated: bool) -> Ruling:
     """The verdict on a run."""
     reason = run.ending.reason
     if separated:
@@ -120,15 +137,14 @@ def _rule(run: Run, J: float, gap: float | None, tol: float, *, plain: bool, sep
             "the classes are separated perfectly, so larger weights always fit better and there is no best one; "
             "add a penalty (l2).",
         )  # fmt: skip
-    if reason == "diverged":
+    if reason == "diverged" or not math.isfinite(J):
         certainty = Certainty.PROVED if plain else Certainty.MEASURED
         return Ruling(
             Verdict.DIVERGED,
             certainty,
             f"the loss rose out of bounds at step {run.steps:,}; the best parameters before that were kept.",
         )
-    first = abs(float(run.history.full_loss[0])) if len(run.history) else math.inf
-    if gap is not None and (gap <= tol * max(J - gap, 0.0) * 1.000001 or gap <= Certificate.EXACT * first):
+    if gap is not None and (gap <= tol * max(J - gap, 0.0) * 1.000001 or gap <= floor):
         words = f"by more than {above_best(gap, J)}" if J > gap else "that double precision can show"
         return Ruling(Verdict.CONVERGED, Certainty.PROVED, f"no weights can lower the training loss {words}.")
     bound = (
@@ -196,19 +212,10 @@ def _separated(objective: ModelObjective, rows: Rows, theta: Array) -> bool:
     return rows.sum(wrong) == 0
 
 
-def _constant_loss(objective: ModelObjective, rows: ArrayRows, constant: Any) -> float:
-    """The mean loss of the best constant prediction; X has no part in it."""
-    z = np.broadcast_to(np.asarray(constant, dtype=np.float64), (rows.m, *np.shape(constant)))
-    if rows.offset is not None:
-        z = z + (rows.offset if z.ndim == 1 else rows.offset[:, None])
-    weight = np.ones(rows.m) if rows.weight is None else rows.weight
-    return float(weight @ objective.loss.value(rows.y, np.ascontiguousarray(z))) / rows.total_weight
-
-
 def _evidence(
     stage: Stage, job: Job, summary: DataSummary, verdict: Verdict, J: float, gap: float | None, separated: bool
 ) -> Evidence:
-    objective, plan, run, _ = stage
+    objective, plan, run = stage[:3]
     named = plan.rate.lr if isinstance(plan.rate, Constant) and job.learning_rate != "auto" else None
     L = plan.curvature.measured if plan.curvature is not None else None
     if L is None and job.batch_size is None and plan.precondition is None and objective.loss.smooth:
@@ -229,7 +236,7 @@ def conclude_function(
 ) -> Result:  # fmt: skip
     """The Result of minimising a user's function: nothing can be proved of it but divergence."""
     theta, J, _ = _finish(objective, None, run)
-    ruling = _rule(run, J, None, tol, plain=False, separated=False)
+    ruling = _rule(run, J, None, tol, 0.0, plain=False, separated=False)
     evidence = Evidence(
         history=run.history, summary=None, optimizer=plan.optimizer.name, plain_descent=False, full_batch=True,
         learning_rate=plan.rate.lr if isinstance(plan.rate, Constant) and learning_rate != "auto" else None,

@@ -6,47 +6,31 @@ import math
 import numbers
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.auto import Plan, affordable, plan_model, sample_size
-from fallline.certificate import gap_bound
 from fallline.conclude import conclude_model
-from fallline.errors import SettingError, SettingTypeError
-from fallline.inverse import EIGEN_LIMIT
+from fallline.errors import DataError, SettingError, SettingTypeError
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
-from fallline.objective import ModelObjective
 from fallline.optimizers import AnyOptimizer
 from fallline.penalties import as_penalty
 from fallline.penalties._base import Penalty
 from fallline.rates._base import Rate
 from fallline.recorder import Event
 from fallline.result import Result
-from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.intake import Intake, as_features, in_order, take_in
-from fallline.scaling import Scaling
+from fallline.scaling import NO_SPREAD, Scaling
+from fallline.stages import Job, train_stages
 from fallline.start import best_constant, initial_theta
-from fallline.stops._base import Stop
-from fallline.stops.budget import Budget
-from fallline.stops.certificate import Certificate
-from fallline.stops.gradient_norm import GradientNorm
-from fallline.stops.no_improvement import NoImprovement
 from fallline.summary import DataSummary, Provenance, summarise
-from fallline.threads import use_threads
-from fallline.train import Run, train
-from fallline.warm_up import WarmUp, warm_up
+from fallline.threads import one_blas_thread, use_threads
 
 FULL_BATCH_PASSES = 1000
 MINI_BATCH_PASSES = 50
-SMALL_GRADIENT = (
-    1e-3  # times sqrt(tol), for the gap goes with the gradient squared: 1e-6 of the first for a tol of 1e-6
-)
-LEAST_GRADIENT = 1e-12  # of the first gradient: what is left is mostly round-off
 
 Array = NDArray[np.floating]
 
@@ -148,22 +132,25 @@ def fit(
     """
     began = time.perf_counter()
     form = as_loss(loss)
-    with use_threads(n_threads):
+    with use_threads(n_threads), one_blas_thread():
         _check_settings(tol, max_passes, max_seconds, batch_size, seed)
         data = take_in(X, y, form, sample_weight, offset, feature_names, target_name)
+        if not (data.names or fit_intercept):
+            raise DataError("X has no columns and fit_intercept=False: there is nothing to train.")
         part, held = _split(data, check, form, seed)
         rows, source = ArrayRows(part.X, part.y, part.weight, part.offset), provenance or Provenance()
         summary = summarise(rows, part.names, part.target_name, ordered=form.task != "classes", missing=source.missing)
         classes = len(part.classes) if part.classes is not None and form.task == "classes" else 1
         scaling = _scaling(summary, fit_intercept, standardize)
-        rule = as_penalty(penalty, l1, l2, bounds).scaled(scaling.scale)
+        own = as_penalty(penalty, l1, l2, bounds)
+        rule = own.scaled(np.where(scaling.scale < NO_SPREAD, scaling.scale, 1.0))
         constant = best_constant(form, rows)
         theta = initial_theta(start, constant, scaling, classes)
         job = Job(
-            rows, held, scaling, rule, tol, batch_size, _horizon(max_passes, batch_size), max_seconds, seed, callback,
-            _unit(form, summary), optimizer, learning_rate, classes, source,
+            rows, held, scaling, rule, own, tol, batch_size, _horizon(max_passes, batch_size), max_seconds, seed, callback,
+            _unit(form, summary), optimizer, learning_rate, classes, source, scaling,
         )  # fmt: skip
-        stage = _stages(job, form, theta, summary)
+        stage = train_stages(job, form, theta)
         settings = {
             "loss": form.name, "l1": l1, "l2": l2, "batch_size": batch_size, "fit_intercept": fit_intercept,
             "standardize": standardize, "tol": tol, "max_passes": job.horizon, "seed": seed,
@@ -171,108 +158,6 @@ def fit(
             "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
         }  # fmt: skip
         return conclude_model(stage, job, part, summary, constant, settings, seconds=time.perf_counter() - began)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a run is given, settled and checked."""
-
-    rows: ArrayRows
-    held: ArrayRows | None
-    scaling: Scaling
-    penalty: Penalty
-    tol: float
-    batch_size: int | None
-    horizon: float
-    max_seconds: float
-    seed: int
-    callback: Callable[[Event], Any] | None
-    unit: float
-    optimizer: str | AnyOptimizer
-    learning_rate: float | str | Rate
-    classes: int
-    source: Provenance
-
-    def part(self, plan: Plan, theta: Array) -> Rows | None:
-        """Some of the rows as a part of all, which is enough for proofs; None where all are few."""
-        sample = plan.sample
-        if sample is None and affordable(self.rows, theta, self.rows.m):
-            count = sample_size(self.rows, theta.shape[1] if theta.ndim == 2 else 1)
-            sample = self.rows.sample(count, np.random.default_rng(self.seed)) if count else None
-        return None if sample is None else sample.as_part(self.rows.total_weight)
-
-
-class Stage(NamedTuple):
-    """One loss trained: the objective, the plan and the run."""
-
-    objective: ModelObjective
-    plan: Plan
-    run: Run
-    part: Rows | None  # some of the rows, which is enough for proofs
-
-
-def _stages(job: Job, form: Loss, theta: Array, summary: DataSummary) -> Stage:
-    """Train.
-
-    A loss with corners is first trained as a ladder of smooth ones, each starting where the last one ended.
-    """
-    ladder = (
-        form.ladder(job.unit) if job.optimizer == "auto" and job.batch_size is None and job.penalty.smooth else (form,)
-    )
-    passes, stage = 0.0, None
-    for rung in ladder:
-        stage = _run(job, rung, theta, passes)
-        theta, passes = stage.run.best.theta, passes + stage.run.passes
-        if stage.run.ending.reason in ("interrupt", "time", "budget"):
-            break
-    assert stage is not None
-    return stage
-
-
-def _run(job: Job, form: Loss, theta: Array, passes: float) -> Stage:
-    objective = ModelObjective(form, job.penalty, job.scaling)
-    plan = plan_model(objective, job.rows, theta, job.optimizer, job.learning_rate, job.batch_size, job.unit, job.seed)
-    held, part, warm = job.held, job.part(plan, theta), None
-    if plan.sample is not None:
-        warm = warm_up(objective, plan.sample, job.rows, theta, job.seed)
-        theta, passes = warm.theta, passes + warm.passes
-    run = train(
-        objective, job.rows, plan.optimizer, plan.rate, theta,
-        batch_size=job.batch_size, stops=_stops(job, objective, plan, part, passes), horizon=job.horizon,
-        precondition=plan.precondition, recoveries=plan.recoveries,
-        check_loss=None if held is None else lambda at: objective.data_loss(at, held),
-        observers=[job.callback] if job.callback is not None else [], seed=job.seed,
-    )  # fmt: skip
-    return Stage(objective, plan, run if warm is None else _after(warm, run), part)
-
-
-def _after(warm: WarmUp, run: Run) -> Run:
-    """The run with the record of its warm-up before it."""
-    run.best.step += warm.steps
-    return replace(
-        run, history=warm.history.followed_by(run.history, warm.steps, warm.passes, warm.seconds),
-        steps=run.steps + warm.steps, passes=run.passes + warm.passes, seconds=run.seconds + warm.seconds,
-    )  # fmt: skip
-
-
-def _stops(job: Job, objective: ModelObjective, plan: Plan, part: Rows | None, passes: float) -> list[Stop]:
-    """Converged (proved), good enough (measured), no longer moving, or out of budget: asked in this order."""
-    origin = initial_theta(None, best_constant(objective.loss, job.rows), job.scaling, job.classes)
-    _, g = objective.value_and_grad(origin, job.rows)
-    # Where a proof can be had, a small gradient alone ends the run only at the limit of the arithmetic.
-    small = SMALL_GRADIENT * math.sqrt(job.tol) if origin.size > EIGEN_LIMIT else LEAST_GRADIENT
-    return [
-        Certificate(
-            job.tol,
-            lambda at, g: gap_bound(objective, job.rows, at, g, part),
-            objective.least_slope,
-            origin.size / 20.0 * (1.0 if part is None else part.m / job.rows.m),
-            plan.hope,
-        ),  # fmt: skip
-        GradientNorm(small, objective.least_slope, float(np.linalg.norm(objective.least_slope(origin, g)))),
-        NoImprovement(),
-        Budget(job.horizon - passes, job.max_seconds),
-    ]
 
 
 def _split(data: Intake, check: Any, form: Loss, seed: int) -> tuple[Intake, ArrayRows | None]:
@@ -319,7 +204,7 @@ def _scaling(summary: DataSummary, intercept: bool, standardize: bool) -> Scalin
     if not intercept:  # nothing can take up a shift, so only the scale: the root mean square
         size = np.sqrt(summary.sd**2 + summary.mean**2)
         return Scaling(np.zeros(n), np.where(size > 0.0, size, 1.0), False)
-    return Scaling(summary.mean, np.where(summary.sd > 0.0, summary.sd, 1.0), True)
+    return Scaling(summary.mean, np.where(summary.sd > 0.0, summary.sd, NO_SPREAD), True)
 
 
 def _unit(form: Loss, summary: DataSummary) -> float:

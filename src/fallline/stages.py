@@ -1,0 +1,209 @@
+"""The stages of a fit: each loss of a ladder trained on the loop, with its plan, its stop rules and its record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.auto import Plan, affordable, plan_model, sample_size
+from fallline.certificate import FACTOR_LIMIT, gap_bound
+from fallline.inverse import EIGEN_LIMIT
+from fallline.losses._base import Loss
+from fallline.objective import ModelObjective
+from fallline.optimizers import AnyOptimizer
+from fallline.penalties._base import Penalty
+from fallline.rates._base import Rate
+from fallline.recorder import Event, Observer
+from fallline.rows._base import Rows
+from fallline.rows.arrays import ArrayRows
+from fallline.rows.rowspace import RowSpace, row_space
+from fallline.scaling import Scaling
+from fallline.start import best_constant, constant_loss, initial_theta
+from fallline.stops._base import Stop
+from fallline.stops.budget import Budget
+from fallline.stops.certificate import Certificate
+from fallline.stops.gradient_norm import GradientNorm
+from fallline.stops.no_improvement import NoImprovement
+from fallline.summary import Provenance
+from fallline.train import Run, train
+from fallline.warm_up import WarmUp, warm_up
+
+Array = NDArray[np.floating]
+
+SMALL_GRADIENT = (
+    1e-3  # times sqrt(tol), for the gap goes with the gradient squared: 1e-6 of the first for a tol of 1e-6
+)
+PERFECT = 1e-20  # of the loss of the best constant: a fit so close has its weights to about ten digits
+SPACING = 10.0  # passes between tries for a proof that costs three
+FLOOR_ROWS = 4096  # are enough to know the size of what rounding does
+LEAST_GRADIENT = 1e-12  # of the first gradient: what is left is mostly round-off
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is given, settled and checked."""
+
+    rows: ArrayRows
+    held: ArrayRows | None
+    scaling: Scaling
+    penalty: Penalty  # in the coordinates of training
+    own_penalty: Penalty  # in the user's units
+    tol: float
+    batch_size: int | None
+    horizon: float
+    max_seconds: float
+    seed: int
+    callback: Callable[[Event], Any] | None
+    unit: float
+    optimizer: str | AnyOptimizer
+    learning_rate: float | str | Rate
+    classes: int
+    source: Provenance
+    outer_scaling: Scaling
+    outward: Callable[[Array], Array] | None = None  # to the coordinates of all columns, where training has others
+
+    def check_loss(self, form: Loss) -> Callable[[Array], float] | None:
+        """The mean loss on the check rows, as a function of theta."""
+        held, outward = self.held, self.outward
+        if held is None:
+            return None
+        objective = ModelObjective(form, self.penalty, self.outer_scaling)
+        return lambda at: objective.data_loss(at if outward is None else outward(at), held)
+
+    def observers(self) -> list[Observer]:
+        """The user's callback, which sees theta in the coordinates of all columns."""
+        callback, outward = self.callback, self.outward
+        if callback is None:
+            return []
+        return [callback if outward is None else lambda event: callback(event._replace(theta=outward(event.theta)))]
+
+    def part(self, plan: Plan, theta: Array) -> Rows | None:
+        """Some of the rows as a part of all, which is enough for proofs; None where all are few."""
+        sample = plan.sample
+        if sample is None and affordable(self.rows, theta, self.rows.m):
+            count = sample_size(self.rows, theta.shape[1] if theta.ndim == 2 else 1)
+            sample = self.rows.sample(count, np.random.default_rng(self.seed)) if count else None
+        return None if sample is None else sample.as_part(self.rows.total_weight)
+
+
+class Stage(NamedTuple):
+    """One loss trained: the objective, the plan and the run."""
+
+    objective: ModelObjective
+    plan: Plan
+    run: Run
+    part: Rows | None  # some of the rows, which is enough for proofs
+    form: Loss  # the loss that was asked for
+    floor: float  # a loss that is none: a perfect fit has J* = 0, and no tolerance relative to that can be met
+
+
+def train_stages(job: Job, form: Loss, theta: Array) -> Stage:
+    """Train, in the space of the rows where these are fewer than the columns."""
+    space = _row_space(job, theta)
+    if space is None:
+        return _ladder(job, form, theta)
+    inner = replace(job, rows=space.rows, scaling=space.scaling, outward=space.outward)
+    begin = np.zeros((space.rows.n, *theta.shape[1:]))
+    stage = _ladder(inner, form, np.concatenate([begin, theta[-1:]]) if space.scaling.intercept else begin)
+    objective, best, ending, J = (
+        replace(stage.objective, scaling=job.scaling),
+        stage.run.best,
+        stage.run.ending,
+        stage.run.best.J,
+    )
+    best.theta = space.outward(best.theta)
+    best.J, best.g = objective.value_and_grad(best.theta, job.rows)
+    if ending.gap is not None:  # what the way back has lost, the proof has lost
+        stage.run.ending = ending._replace(gap=ending.gap + max(best.J - J, 0.0))
+    method = f"{stage.plan.method}; in the space of the {job.rows.m:,} rows"
+    return stage._replace(objective=objective, plan=replace(stage.plan, method=method), part=None)
+
+
+def _ladder(job: Job, form: Loss, theta: Array) -> Stage:
+    """A loss with corners is trained as a ladder of smooth ones, each starting where the last one ended."""
+    corners_known = job.penalty.smooth or job.penalty.elementwise(job.rows.n) is not None
+    ladder = form.ladder(job.unit) if job.optimizer == "auto" and job.batch_size is None and corners_known else (form,)
+    passes, steps, stage = 0.0, 0, None
+    for rung in ladder:
+        stage = _trained(job, ModelObjective(rung, job.penalty, job.scaling), theta, passes)
+        theta, passes, steps = stage.run.best.theta, passes + stage.run.passes, steps + stage.run.steps
+        if stage.run.ending.reason in ("interrupt", "time", "budget"):
+            break
+    assert stage is not None
+    return stage._replace(form=form, run=replace(stage.run, passes=passes, steps=steps))
+
+
+def _row_space(job: Job, theta: Array) -> RowSpace | None:
+    """Coordinates for fewer rows than columns, where nothing is named and theta starts, and so stays, among the rows."""
+    auto = job.optimizer == "auto" and job.learning_rate == "auto" and job.batch_size is None
+    parts = job.penalty.elementwise(job.rows.n)
+    if not auto or not job.rows.m < job.rows.n or job.rows.m > EIGEN_LIMIT or np.any(job.scaling.split(theta)[0]):
+        return None
+    if parts is None or not job.penalty.smooth or np.ptp(parts[1]) > 0.0:
+        return None
+    return row_space(job.rows, job.scaling)
+
+
+def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float) -> Stage:
+    form = objective.loss
+    plan = plan_model(objective, job.rows, theta, job.optimizer, job.learning_rate, job.batch_size, job.unit, job.seed)
+    part, warm = job.part(plan, theta), None
+    origin = initial_theta(None, best_constant(form, job.rows), job.scaling, job.classes)
+    guess = best_constant(form, job.rows)
+    around = job.rows
+    if not job.scaling.intercept and np.ndim(guess) == 0:  # zeros may lie absurdly far from any prediction
+        shifted = guess + (0.0 if around.offset is None else around.offset) + np.zeros(around.m)
+        around = ArrayRows(around.X, around.y, around.weight, shifted, around.total_weight)
+    J, g = objective.value_and_grad(origin, around)
+    steep = float(np.linalg.norm(objective.least_slope(origin, g)))
+    few = around.sample(FLOOR_ROWS, np.random.default_rng(job.seed))
+    floor = PERFECT * min(J, constant_loss(form, job.rows, guess))
+    if job.tol > 0.0:  # with a tolerance of zero the digits of the weights are asked for, beyond those of J
+        floor = max(floor, objective.resolution(origin, few))
+    if plan.sample is not None:
+        warm = warm_up(objective, plan.sample, job.rows, theta, job.seed)
+        theta, passes = warm.theta, passes + warm.passes
+    run = train(
+        objective, job.rows, plan.optimizer, plan.rate, theta,
+        batch_size=job.batch_size, stops=_stops(job, objective, plan, part, passes, steep, floor), horizon=job.horizon,
+        precondition=plan.precondition, recoveries=plan.recoveries,
+        check_loss=job.check_loss(form), observers=job.observers(), seed=job.seed,
+    )  # fmt: skip
+    return Stage(objective, plan, run if warm is None else _after(warm, run), part, form, floor)
+
+
+def _after(warm: WarmUp, run: Run) -> Run:
+    """The run with the record of its warm-up before it."""
+    run.best.step += warm.steps
+    return replace(
+        run, history=warm.history.followed_by(run.history, warm.steps, warm.passes, warm.seconds),
+        steps=run.steps + warm.steps, passes=run.passes + warm.passes, seconds=run.seconds + warm.seconds,
+    )  # fmt: skip
+
+
+def _stops(
+    job: Job, objective: ModelObjective, plan: Plan, part: Rows | None, passes: float, steep: float, floor: float
+) -> list[Stop]:
+    """Converged (proved), good enough (measured), no longer moving, or out of budget: asked in this order."""
+    unknowns = job.rows.n * job.classes
+    # Where a proof can be had, a small gradient alone ends the run only at the limit of the arithmetic.
+    wide = unknowns > FACTOR_LIMIT or not job.penalty.smooth and job.rows.m < job.rows.n  # a proof costs a few passes
+    provable = unknowns <= EIGEN_LIMIT or job.penalty.curvature or not job.penalty.smooth
+    small = LEAST_GRADIENT if provable else SMALL_GRADIENT * math.sqrt(job.tol)
+    return [
+        Certificate(
+            job.tol,
+            lambda at, g: gap_bound(objective, job.rows, at, g, part),
+            SPACING if wide else unknowns / 20.0 * (1.0 if part is None else part.m / job.rows.m),
+            plan.hope,
+            floor,
+        ),  # fmt: skip
+        GradientNorm(small, steep),
+        NoImprovement(),
+        Budget(job.horizon - passes, job.max_seconds),
+    ]
