@@ -59,11 +59,11 @@ def _joined(block: tuple[Array, Array]) -> Matrix:
 def _by_gram(rows: ArrayRows) -> Matrix | None:
     """R by Cholesky of the Gram matrix of the scaled columns; None where that would lose digits."""
 
-    def part(batch: Batch) -> Matrix:
-        A = _joined((batch.X, batch.y))
-        return A.T @ A  # NumPy forms one half of this and mirrors it
+    def part(batch: Batch) -> tuple[Matrix, Matrix, float]:
+        return batch.X.T @ batch.X, batch.X.T @ batch.y, float(batch.y @ batch.y)  # NumPy forms one half of the first
 
-    G = rows.sum(part, room=(rows.n + 1) ** 2)
+    inner, side, corner = rows.sum(part, room=(rows.n + 1) ** 2)
+    G = np.block([[inner, side[:, None]], [side[None, :], np.array([[corner]])]])
     size = np.sqrt(np.diag(G))
     if not (np.isfinite(size).all() and size.all()):
         return None
