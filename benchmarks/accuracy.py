@@ -26,6 +26,7 @@ HOPELESS = 5.0
 TIGHTEST = 1e-12  # tol of the run of fallline that says where the bottom about is, before the others climb
 SMALL = 2_000  # rows to warm a peer up on
 ENOUGH_NUMBERS = 5_000_000  # numbers in X to warm fallline up on: it compiles for large data only
+WARM = 15.0  # seconds: then it is warm, whether it has come to an end or not
 LONGEST = 4.0  # times the limit: then a run is broken off
 BOTTOM = 1e-15  # relative: J of two rungs in a row that close to each other and to the best is as low as it gets
 OURS = "fallline"
@@ -137,7 +138,12 @@ def _warm(p: Problem, peers: list[Peer]) -> tuple[list[Peer], dict[str, str]]:
     for peer in [_ours(), *peers]:
         few = p.rows(max(SMALL, ENOUGH_NUMBERS // a_row) if peer.name == OURS else SMALL)
         try:
-            timed(lambda peer=peer, few=few: peer.solve(few.by_columns() if peer.by_columns else few, peer.ladder[2]))
+            with deadline(WARM):
+                timed(
+                    lambda peer=peer, few=few: peer.solve(few.by_columns() if peer.by_columns else few, peer.ladder[2])
+                )
+            ready.append(peer)
+        except TooLong:  # compiled it is
             ready.append(peer)
         except Exception as error:  # whatever a library raises: said, recorded, and the others go on
             if peer.name == OURS:

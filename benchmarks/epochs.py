@@ -53,15 +53,9 @@ def sgd(scale: float, repeats: int) -> Found:
 
     X, y = _table(scale, LEAST_ROWS)
     model = SGDRegressor(max_iter=1, tol=None, learning_rate="constant", eta0=SGD_RATE, alpha=0.0)
-    epoch = _epoch(X, y, optimizer="descent", learning_rate=SGD_RATE, batch_size=1)
     model.partial_fit(X[:1000], y[:1000])
-    runs, peers = [], []
-    for _ in range(repeats):
-        runs.append(epoch())
-        peers.append(timed(lambda: model.partial_fit(X, y))[0])
-    t = {"fallline": float(np.median(runs)), "sklearn": float(np.median(peers))}
-    row = Row("epoch-sgd", 4.0, t["fallline"], "sklearn SGDRegressor", t["sklearn"])
-    return [row], {"input": _shape(X), "medians": t, "runs": {"fallline": runs, "sklearn": peers}}
+    peer = {"sklearn": lambda: timed(lambda: model.partial_fit(X, y))[0]}
+    return _measured("epoch-sgd", 4.0, "sklearn SGDRegressor", X, y, "descent", SGD_RATE, 1, peer, repeats, "")
 
 
 def adam(scale: float, repeats: int) -> Found:
@@ -86,16 +80,65 @@ def adam(scale: float, repeats: int) -> Found:
             rule.step()
         return (time.perf_counter() - start) * batches / counted
 
-    epoch = _epoch(X, y, optimizer="adam", learning_rate=ADAM_RATE, batch_size=ADAM_BATCH)
     loop()
-    runs, peers = [], []
-    for _ in range(repeats):
-        runs.append(epoch())
-        peers.append(timed(loop)[1])
-    t = {"fallline": float(np.median(runs)), "torch": float(np.median(peers))}
     note = f"({counted:,} batches of PyTorch, times {batches / counted:.4g})"
-    row = Row("epoch-adam", 100.0, t["fallline"], "PyTorch loop", t["torch"], note=note)
-    return [row], {"input": _shape(X), "medians": t, "runs": {"fallline": runs, "torch": peers}, "note": note}
+    return _measured(
+        "epoch-adam", 100.0, "PyTorch loop", X, y, "adam", ADAM_RATE, ADAM_BATCH, {"torch": loop}, repeats, note
+    )
+
+
+def _measured(
+    name: str, aim: float, peer: str, X: Any, y: Any, rule: str, rate: float, batch_size: int,
+    theirs: dict[str, Callable[[], float]], repeats: int, note: str,
+) -> Found:  # fmt: skip
+    """The steps of an epoch, shuffled and in order, and the same within a fit, with its record; beside the peer."""
+    cases = {
+        "steps": _steps(X, y, rule, rate, batch_size, shuffle=True),
+        "in order": _steps(X, y, rule, rate, batch_size, shuffle=False),
+        "fit": _epoch(X, y, optimizer=rule, learning_rate=rate, batch_size=batch_size),
+        **theirs,
+    }
+    runs: dict[str, list[float]] = {case: [] for case in cases}
+    for work in cases.values():
+        work()
+    for _ in range(repeats):
+        for case, work in cases.items():
+            runs[case].append(work())
+    t = medians(runs)
+    (their_name,) = theirs
+    rows = [
+        Row(name, aim, t["steps"], peer, t[their_name], note=note),
+        Row(f"{name} with the exact loss recorded", None, t["fit"], peer, t[their_name], note=note),
+        Row(f"{name} shuffled", 2.5, t["steps"], "ours in order", t["in order"], faster=False),
+    ]
+    return rows, {"input": _shape(X), "medians": t, "runs": runs, "note": note}
+
+
+def _steps(X: Any, y: Any, rule: str, rate: float, batch_size: int, shuffle: bool) -> Callable[[], float]:
+    """A function that measures the seconds of the steps of an epoch and of its shuffle, which is what the peers do."""
+    from fallline.leap import leaping
+    from fallline.losses import as_loss
+    from fallline.objective import ModelObjective
+    from fallline.optimizers import as_optimizer
+    from fallline.penalties import as_penalty
+    from fallline.rates.constant import Constant
+    from fallline.rows.arrays import ArrayRows, shuffled
+    from fallline.scaling import Scaling
+
+    rows, rng = ArrayRows(X, y), np.random.default_rng(0)
+    objective = ModelObjective(as_loss("squared"), as_penalty(None), Scaling.none(rows.n, intercept=True))
+    optimizer, theta = as_optimizer(rule), np.zeros(rows.n + 1)
+    leap = leaping(objective, rows, optimizer, Constant(rate), theta, batch_size, np.inf)
+    if leap is None:
+        raise RuntimeError("these steps are not compiled")
+
+    def epoch() -> float:
+        start = time.perf_counter()
+        order = shuffled(rows.m, rows.stored, rng) if shuffle else np.arange(rows.m)
+        leap(theta, optimizer.init(theta), order, 0.0, 1.0)
+        return time.perf_counter() - start
+
+    return epoch
 
 
 def _epoch(X: Any, y: Any, **settings: Any) -> Callable[[], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,36 @@ def dense(loss: str) -> Callable[[float, int], Found]:
     return measure
 
 
+def users_own(scale: float, repeats: int) -> Found:
+    """Logistic loss as a user writes it, in two plain formulas, against the one that is built in."""
+    import fallline
+    from fallline.losses._base import Loss
+
+    class Mine(Loss):
+        name, summary, task, targets, link = "mine", "log(1 + e^z) - y z", "two classes", "0 or 1", "logit"
+
+        def value(self, y: Any, z: Any) -> Any:
+            return np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0.0) - y * z
+
+        def slope(self, y: Any, z: Any) -> Any:
+            return 1.0 / (1.0 + np.exp(-z)) - y
+
+        curvature = fallline.Logistic.curvature
+        curvature_floor = fallline.Logistic.curvature_floor
+        curvature_bound = fallline.Logistic.curvature_bound
+        mean, start = fallline.Logistic.mean, fallline.Logistic.start
+
+    X = synthetic.independent(max(50_000, round(ROWS * scale)), COLUMNS)
+    theta = np.random.default_rng(1).standard_normal(COLUMNS + 1) / np.sqrt(COLUMNS)
+    y = _targets("logistic", X @ theta[:-1])
+    mine = dataclasses.dataclass(frozen=True)(Mine)()
+    cases = {"mine": _pass(mine, X, y, theta), "built in": _pass("logistic", X, y, theta)}
+    seconds = interleaved(cases, TIMES * repeats)
+    t = medians(seconds)
+    row = Row("pass-users-loss", 2.0, t["mine"], "built-in logistic", t["built in"], faster=False)
+    return [row], {"input": f"{X.shape[0]:,} x {COLUMNS}", "medians": t, "runs": seconds}
+
+
 def sparse(scale: float, repeats: int) -> Found:
     """Logistic loss on a sparse matrix, against SciPy's two products with it."""
     X, y = synthetic.text(max(1000, round(TEXT_ROWS * scale)))
@@ -64,7 +95,7 @@ def sparse(scale: float, repeats: int) -> Found:
     return [row], {"input": f"{X.shape[0]:,} x {X.shape[1]:,}, {X.nnz:,} stored", "medians": t, "runs": seconds}
 
 
-def _pass(loss: str, X: Any, y: Any, theta: Any) -> Callable[[], Any]:
+def _pass(loss: Any, X: Any, y: Any, theta: Any) -> Callable[[], Any]:
     from fallline.losses import as_loss
     from fallline.objective import ModelObjective
     from fallline.penalties import as_penalty

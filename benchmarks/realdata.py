@@ -64,4 +64,6 @@ def census() -> tuple[Any, Any, float]:
     known = json.loads(_find("reference/reference.json").read_text(encoding="utf-8"))
     cases = known["computed_optima_logistic_l2_no_intercept"]["cases"]
     optimum = next(case["objective"] for case in cases if case["data"] == "a9a.libsvm.train")
-    return scipy.sparse.csr_matrix(X), (y > 0).astype(np.float64), float(optimum)
+    X = scipy.sparse.csr_matrix(X)
+    X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)  # the only ones that all peers take
+    return X, (y > 0).astype(np.float64), float(optimum)

@@ -28,6 +28,7 @@ from rows import Row, table
 MEASURES: dict[str, Callable[[float, int], tuple[list[Row], dict[str, Any]]]] = {
     **{f"pass-{loss}": passes.dense(loss) for loss in passes.AIMS},
     "pass-csr": passes.sparse,
+    "pass-users-loss": passes.users_own,
     "gradient-descent": epochs.descent,
     "epoch-sgd": epochs.sgd,
     "epoch-adam": epochs.adam,
