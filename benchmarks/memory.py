@@ -21,7 +21,7 @@ import synthetic
 from rows import Row
 
 ROWS, COLUMNS, TEXT_ROWS = 1_000_000, 100, 200_000
-WARM_ROWS = 50_000  # 5 million numbers: enough for fallline to compile, as it does for large data only
+WARM_ROWS = 80_000  # 8 and 5.7 million numbers: enough for fallline to compile, as it does for large data only
 SHARE, BESIDE = 0.05, 50.0  # of X, and megabytes
 MB = 1e6
 
