@@ -12,8 +12,10 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fallline
 from fallline.errors import DataError, ModelFileError, SchemaError, SettingError, TargetError
 from fallline.rows.assemble import csr, dense
+from fallline.rows.coded import Coded
 from fallline.rows.encoder import Encoder
 from fallline.rows.learning import rare_below
 from fallline.rows.table import read_table
@@ -317,7 +319,7 @@ def test_a_pandas_frame() -> None:
 
 def test_many_levels_make_a_sparse_matrix() -> None:
     rng = np.random.default_rng(0)
-    m = 5_000
+    m = 3_000
     frame = pl.DataFrame(
         {
             "n": rng.normal(size=m), "b": rng.random(m) < 0.5, "t": [f"L{i % 300}" for i in rng.permutation(m)],
@@ -332,12 +334,35 @@ def test_many_levels_make_a_sparse_matrix() -> None:
     X.check_format(full_check=True)
     assert X.has_sorted_indices and X.has_canonical_format and (X.data != 0).all()
     narrow = Encoder.learn(frame.drop("t"), "y")
-    assert not narrow.sparse
+    assert narrow.form(m) == "dense"
     columns = [encoder.features.index(name) for name in narrow.features]
     np.testing.assert_array_equal(X[:, columns].toarray(), narrow.transform(frame)[0])
     levels = [name.removeprefix("t=") for name in encoder.features if name.startswith("t=")]
     column = encoder.features.index(f"t={levels[17]}")
     np.testing.assert_array_equal(X[:, [column]].toarray()[:, 0], (frame["t"] == levels[17]).to_numpy())
+
+
+def test_a_large_table_with_text_keeps_codes() -> None:
+    rng = np.random.default_rng(0)
+    m = 30_000
+    frame = pl.DataFrame(
+        {
+            "n": rng.normal(size=m), "t": [f"L{i % 60}" for i in rng.permutation(m)], "b": rng.random(m) < 0.5,
+            "h": [None if i % 7 == 0 else f"{i % 5}" for i in range(m)], "y": rng.normal(size=m),
+        }
+    )  # fmt: skip
+    encoder = Encoder.learn(frame, "y")
+    X, _ = encoder.transform(frame)
+    assert isinstance(X, Coded) and X.codes.dtype == np.uint16 and X.shape == (m, len(encoder.features))
+    small, _ = encoder.transform(frame[:500])
+    assert isinstance(small, np.ndarray)
+    np.testing.assert_array_equal(X[:500].toarray(), small)
+    theta = rng.standard_normal(X.shape[1])
+    np.testing.assert_allclose(X @ theta, X.tocsr() @ theta, rtol=1e-12, atol=1e-12)
+    y = X @ theta + rng.standard_normal(m)
+    coded, csr_fit = (fallline.fit(A, y, l2=1e-3, tol=1e-12) for A in (X, X.tocsr()))
+    assert str(coded.certainty) == "proved"
+    np.testing.assert_allclose(coded.coef, csr_fit.coef, rtol=0, atol=1e-8)
 
 
 def test_many_numbers_stay_dense() -> None:
@@ -498,8 +523,9 @@ def test_flights(shared) -> None:
     frame = read_table(shared("flights.parquet"))
     encoder = Encoder.learn(frame, "arr_delay", na="drop")
     X, report = encoder.transform(frame)
-    assert scipy.sparse.issparse(X) and report.rows == len(report.kept) == X.shape[0]
-    assert 3_000 < X.shape[1] < 4_500 and X.data.nbytes + X.indices.nbytes < 120e6
+    assert isinstance(X, Coded) and report.rows == len(report.kept) == X.shape[0]
+    assert 3_000 < X.shape[1] < 4_500 and X.nbytes < 45e6
+    X = X.tocsr()
     tail = [j for j, name in enumerate(encoder.features) if name.startswith("tailnum=")]
     assert len(tail) > 3_000 and "tailnum=(other)" in encoder.features
     plane = "N14228"

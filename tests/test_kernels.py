@@ -23,6 +23,7 @@ from fallline.objective import ModelObjective
 from fallline.penalties import as_penalty
 from fallline.rows import compiled
 from fallline.rows.arrays import ArrayRows
+from fallline.rows.coded import Coded, code_type
 from fallline.scaling import Scaling
 from fallline.summary import summarise
 from fallline.threads import thread_count, use_threads
@@ -31,11 +32,21 @@ LOSSES = [kind() for name, kind in losses().items() if name != "quantile"] + [
     Quantile(0.3),
     Quantile(0.3, smoothing=0.2),
 ]
+
+
+def in_codes(X: np.ndarray) -> Coded:
+    """The first columns as numbers, and codes of the others instead of what X holds there."""
+    (m, n), d = X.shape, X.shape[1] - X.shape[1] // 3
+    codes = np.random.default_rng(2).integers(d, n + 1, (m, 1 if d < n else 0)).astype(code_type(n))
+    return Coded(np.ascontiguousarray(X[:, :d]), np.arange(d), codes, n)
+
+
 LAYOUTS = {
     "rows": np.ascontiguousarray,
     "columns": np.asfortranarray,
     "float32": lambda X: X.astype(np.float32),
     "read only": lambda X: np.broadcast_to(X, X.shape),
+    "codes": lambda X: in_codes(X),
     "csr": sp.csr_array,
     "csr float32": lambda X: sp.csr_array(X.astype(np.float32)),
 }

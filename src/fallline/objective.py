@@ -110,17 +110,21 @@ class ModelObjective(Objective):
     def hessian(self, theta: Array, rows: Rows, curvature: CurvatureOf | None = None) -> Array:
         """The matrix of second derivatives, (p K, p K); `curvature` may replace phi'' by another (m,) or (m, K, K)."""
 
-        def part(batch: Batch) -> Array:
+        def weights(batch: Batch) -> Array:
             z = self.forward(theta, batch)
             c = self.loss.curvature(batch.y, z) if curvature is None else curvature(batch, z)
-            return _weighted_gram(self.scaling, batch.X, self.weighted(c, batch) * batch.share)
+            return self.weighted(c, batch) * batch.share
+
+        def part(batch: Batch) -> Array:
+            inner, c = self.scaling.rows(batch.X), weights(batch)
+            return inner.T @ (inner * c[:, None]) if c.ndim == 1 else _class_gram(inner, c)
 
         p, classes = theta.shape[0], theta.shape[1] if theta.ndim == 2 else 1
-        sparse = rows.n**2 * rows.m**2 > DENSER * rows.stored**2 and not len(self.scaling.far)
-        width = None if sparse else min(PARTS * theta.size, max(theta.size, WIDE))
-        H = rows.sum(part, width=width, room=theta.size**2)
-        weights = p - self.scaling.intercept
-        penalised = np.arange(weights * classes)
+        if rows.n**2 * rows.m**2 > DENSER * rows.stored**2 and not len(self.scaling.far):
+            H = _sparse_hessian(self.scaling, rows, rows.each(weights, classes * classes))
+        else:  # also where columns are far from zero: an expanded square would lose the digits that proofs need
+            H = rows.sum(part, width=min(PARTS * theta.size, max(theta.size, WIDE)), room=theta.size**2)
+        penalised = np.arange((p - self.scaling.intercept) * classes)
         H[penalised, penalised] += self.penalty.curvature
         return H
 
@@ -286,24 +290,34 @@ def _weighted_rows(inner: Array, c: Array) -> Array:
     return np.asarray(np.einsum("ij,iak->iajk", inner, roots).reshape(len(c) * c.shape[1], -1))
 
 
-def _weighted_gram(scaling: Scaling, X: Any, c: Array) -> Array:
-    """sum_i c_i x'_i x'_i^T, (p, p); for c (m, K, K) the block matrix (p K, p K) of the class pairs."""
-    dense = isinstance(X, np.ndarray) or X.shape[1] ** 2 * X.shape[0] ** 2 <= DENSER * X.nnz**2
-    if dense or len(scaling.far):  # far from zero, an expanded square would lose the digits that proofs need
-        inner = scaling.rows(X)
-        return inner.T @ (inner * c[:, None]) if c.ndim == 1 else _dense_class_gram(inner, c)
-    gram = _sparse_gram(scaling, X)
+def _sparse_hessian(scaling: Scaling, rows: Rows, c: Array) -> Array:
+    """sum_i c_i x'_i x'_i^T, (p, p); for c (m, K, K) the block matrix (p K, p K) of the class pairs.
+
+    Sparse rows stay sparse: c (x - shift)(x - shift)^T is expanded instead of centring x.
+    """
+
+    def block(own: Array) -> Array:
+        (G, pull), total = rows.gram(np.ascontiguousarray(own)), float(own.sum())
+        G -= np.outer(scaling.shift, pull - total * scaling.shift)
+        G -= np.outer(pull, scaling.shift)
+        G /= scaling.scale
+        G /= scaling.scale[:, None]
+        if not scaling.intercept:
+            return G
+        side = (pull - total * scaling.shift) / scaling.scale
+        return np.block([[G, side[:, None]], [side[None, :], np.array([[total]])]])
+
     if c.ndim == 1:
-        return gram(c)
-    classes, p = c.shape[1], X.shape[1] + scaling.intercept
+        return block(c)
+    classes, p = c.shape[1], rows.n + scaling.intercept
     H = np.empty((p, classes, p, classes))
     for k in range(classes):
         for q in range(k + 1):
-            H[:, k, :, q] = H[:, q, :, k] = gram(c[:, k, q])
+            H[:, k, :, q] = H[:, q, :, k] = block(c[:, k, q])
     return H.reshape(p * classes, p * classes)
 
 
-def _dense_class_gram(inner: Array, c: Array) -> Array:
+def _class_gram(inner: Array, c: Array) -> Array:
     """For each class k one product of inner^T with the rows weighted by c_kq for all q <= k side by side."""
     rows, p = inner.shape
     classes = c.shape[1]
@@ -317,20 +331,3 @@ def _dense_class_gram(inner: Array, c: Array) -> Array:
         for q in range(k):
             H[q, :, k] = H[k, :, q]  # the block of (q, k) is that of (k, q): each is symmetric
     return H.transpose(1, 0, 3, 2).reshape(p * classes, p * classes)
-
-
-def _sparse_gram(scaling: Scaling, X: Any) -> Callable[[Array], Array]:
-    """Sparse rows stay sparse: sum c (x - shift)(x - shift)^T is expanded instead of centring x."""
-
-    def gram(c: Array) -> Array:
-        raw = (X.T @ X.multiply(c[:, None]).tocsr()).toarray()
-        pull, total = X.T @ c, float(c.sum())
-        cross = np.outer(scaling.shift, pull)
-        G = raw - cross - cross.T + total * np.outer(scaling.shift, scaling.shift)
-        G /= np.outer(scaling.scale, scaling.scale)
-        if not scaling.intercept:
-            return np.asarray(G)
-        side = (pull - total * scaling.shift) / scaling.scale
-        return np.block([[G, side[:, None]], [side[None, :], np.array([[total]])]])
-
-    return gram

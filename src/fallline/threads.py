@@ -6,6 +6,7 @@ sums are added in order. So one thread and sixteen give the same bits.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -71,8 +72,16 @@ def each(work: Callable[[Piece], Summand], pieces: Sequence[Piece]) -> list[Summ
     with one_blas_thread():
         if count <= 1 or getattr(_here, "within_a_piece", False):
             return [work(piece) for piece in pieces]
-        waiting = [_submit(count, work, piece) for piece in pieces]
-        return [one.result() for one in waiting]
+        done: list[Any] = [None] * len(pieces)
+        turn = itertools.count()
+
+        def some(_: int) -> None:  # whoever is free takes the next: one handing over a thread, not one a piece
+            while (k := next(turn)) < len(pieces):
+                done[k] = work(pieces[k])
+
+        for one in [_submit(count, some, k) for k in range(count)]:
+            one.result()
+        return done
 
 
 def aside(work: Callable[[], Summand]) -> Summand:

@@ -64,4 +64,14 @@ def _squares(data: Any, indices: Any, indptr: Any, weight: Any, mean: Any, squar
             square[j] += w * d * d
 
 
-by_rows, sums, squares = Kernel(_by_rows), Kernel(_sums), Kernel(_squares)
+def _gram(data: Any, indices: Any, indptr: Any, c: Any, G: Any, pull: Any, begin: Any, end: Any) -> None:
+    """Add sum_i c_i x_i x_i^T to `G`, its lower triangle alone, and sum_i c_i x_i to `pull`; indices are in order."""
+    for i in range(begin, end):
+        for p in range(indptr[i], indptr[i + 1]):
+            a, j = c[i] * data[p], indices[p]
+            pull[j] += a
+            for q in range(indptr[i], p + 1):
+                G[j, indices[q]] += a * data[q]
+
+
+by_rows, sums, squares, gram = Kernel(_by_rows), Kernel(_sums), Kernel(_squares), Kernel(_gram)

@@ -108,6 +108,15 @@ class Rows(abc.ABC):
         """
         return functools.reduce(add, map(f, self.blocks(width)))
 
+    def gram(self, c: Array) -> tuple[Array, Array]:
+        """(sum_i c_i x_i x_i^T, sum_i c_i x_i) of sparse rows, c (m,)."""
+        G, pull = np.zeros((self.n, self.n)), np.zeros(self.n)
+        for batch in self.blocks():
+            own = c[batch.first : batch.first + len(batch.y)]
+            G += (batch.X.T @ batch.X.multiply(own[:, None]).tocsr()).toarray()
+            pull += batch.X.T @ own
+        return G, pull
+
     def each(self, f: Callable[[Batch], Array], width: int | None = None) -> Array:
         """f(batch), one number a row, of all rows in order: (m,)."""
         return np.concatenate([f(batch) for batch in self.blocks(width)])

@@ -1,4 +1,4 @@
-"""Rows that lie in memory: a dense array (any order, float32 or float64) or a CSR matrix."""
+"""Rows that lie in memory: a dense array (any order, float32 or float64), a CSR matrix, or numbers beside codes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fallline import kernels
 from fallline.losses._base import Loss
 from fallline.rows._base import Array, Batch, ClassPass, Moments, Pass, Rows, Summand, add
+from fallline.rows.coded import Coded
 from fallline.threads import cut, each
 
 BLOCK_NUMBERS = 1_000_000  # numbers in a block (8 MB): small beside X, large beside the overhead of a NumPy call
@@ -74,18 +75,28 @@ class ArrayRows(Rows):
             yield self._take(chosen, self.m / (len(chosen) * self.total_weight)), rest
 
     def fused(self, loss: Loss, coef: Array, b: Any) -> Pass | ClassPass | None:
-        if self.stored * (coef.shape[1] if coef.ndim == 2 else 1) < kernels.FROM_NUMBERS:
+        few = self.stored * (coef.shape[1] if coef.ndim == 2 else 1) < kernels.FROM_NUMBERS
+        if few and not isinstance(self.X, Coded):  # whose products NumPy has to make in another form
             return None
         from fallline.rows import compiled
 
         return compiled.fused_classes(self, loss, coef, b) if coef.ndim == 2 else compiled.fused(self, loss, coef, b)
 
     def moments(self) -> Moments | None:
-        if self.stored < kernels.FROM_NUMBERS:
+        if self.stored < kernels.FROM_NUMBERS and not isinstance(self.X, Coded):
             return None
         from fallline.rows import compiled
 
+        if isinstance(self.X, Coded):
+            return compiled.coded_moments(self)
         return compiled.moments(self) if isinstance(self.X, np.ndarray) else compiled.sparse_moments(self)
+
+    def gram(self, c: Array) -> tuple[Array, Array]:
+        if self.stored**2 < kernels.FROM_NUMBERS * self.m:  # products: a row with k entries has k^2 of them
+            return super().gram(c)
+        from fallline.rows import compiled
+
+        return compiled.gram(self, c)
 
     @property
     def stored(self) -> int:
@@ -94,15 +105,22 @@ class ArrayRows(Rows):
     def sample(self, count: int, rng: np.random.Generator) -> ArrayRows:
         if count >= self.m:
             return self
-        part = self._take(np.sort(rng.choice(self.m, count, replace=False)), 0.0)
-        return ArrayRows(part.X, part.y, part.weight, part.offset)
+        chosen = np.sort(rng.choice(self.m, count, replace=False))
+        part = self._take(chosen, 0.0)
+        return ArrayRows(self.X[chosen] if isinstance(self.X, Coded) else part.X, part.y, part.weight, part.offset)
 
     def as_part(self, total_weight: float) -> ArrayRows:
         return ArrayRows(self.X, self.y, self.weight, self.offset, total_weight)
 
+    def beside(self, X: Any) -> ArrayRows:
+        """Other columns of the same rows."""
+        return ArrayRows(X, self.y, self.weight, self.offset, self.total_weight)
+
     def _take(self, chosen: Any, share: float) -> Batch:
         whole = isinstance(chosen, slice) and chosen.start == 0 and chosen.stop >= self.m
         X = self.X if whole else self.X[chosen]
+        if isinstance(X, Coded):
+            X = X.tocsr()
         return Batch(
             X=X if X.dtype == np.float64 else X.astype(np.float64),  # a block at a time: sums want the digits
             y=self.y[chosen],

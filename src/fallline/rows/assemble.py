@@ -1,4 +1,4 @@
-"""Encoded pieces put side by side: one dense array, or one CSR matrix built straight from the codes."""
+"""Encoded pieces put side by side: a dense array, numbers beside codes, or a CSR matrix built straight from the codes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.rows.coded import Coded, code_type
 from fallline.rows.columns import Piece
 
 BLOCK_ROWS = 1 << 16  # rows that are made sparse at once: the working memory stays small beside X
@@ -24,6 +25,21 @@ def dense(pieces: list[Piece], rows: int) -> NDArray[np.float64]:
             X[chosen, begin + piece.codes[chosen]] = 1.0
         begin += piece.width
     return X
+
+
+def coded(pieces: list[Piece], rows: int) -> Coded:
+    """X as numbers beside codes: what is 0 or 1 is kept as the number of the column that is 1."""
+    begins = np.cumsum([0, *(piece.width for piece in pieces)])
+    n = int(begins[-1])
+    numbers = [(begin, piece.values) for begin, piece in zip(begins, pieces, strict=False) if piece.values is not None]
+    groups = [(begin, piece.codes) for begin, piece in zip(begins, pieces, strict=False) if piece.codes is not None]
+    X = np.empty((rows, len(numbers)), order="F")
+    for j, (_, values) in enumerate(numbers):
+        X[:, j] = values
+    codes = np.empty((rows, len(groups)), dtype=code_type(n), order="F")
+    for j, (begin, own) in enumerate(groups):
+        codes[:, j] = np.where(own < 0, n, own + np.int32(begin))
+    return Coded(X, np.array([begin for begin, _ in numbers], dtype=np.intp), codes, n)
 
 
 def csr(pieces: list[Piece], rows: int) -> Any:

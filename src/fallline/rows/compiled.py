@@ -7,15 +7,17 @@ any number of threads gives the same bits.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.kernels import classes, dense, sparse
+from fallline.kernels import classes, coded, dense, sparse
 from fallline.kernels.twins import is_ours, twin
 from fallline.losses._base import Loss
 from fallline.rows._base import Array, ClassPass, Moments, Pass
+from fallline.rows.coded import Coded
 from fallline.threads import cut, each
 
 if TYPE_CHECKING:
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 Column = NDArray[np.float64]
 
 PIECES = 32  # of the rows: enough for many threads, each large beside what it costs to start one
+NUMBERS_PER_PIECE = 250_000  # a call of a kernel costs as much as a few thousand
 AT_ONCE = 7 * 1024  # bytes of rows in double precision that stay next to the processor; twice that in single
 LEAST_AT_ONCE, MOST_AT_ONCE = 8, 128  # rows: the loss works on so many together
 AHEAD = 12 * 1024  # bytes between asking memory for a row and using it: a pass over 1,000,000 x 100 takes 24 ms, not 36
 LINES_AT_ONCE = 2048  # the same for Fortran's order, where a column's piece should be long
 ENTRIES_PER_SUM = 32  # a piece of sparse rows has its own X^T r of n numbers: worth it with so many entries for each
 CLASS_ROWS_AT_ONCE = 1024  # rows whose K numbers the loss works on at once
+GRAM_ROOM = 10_000_000  # numbers in matrices that are summed at once (80 MB)
 NONE = np.empty(0)
 
 _log = logging.getLogger(__name__)
@@ -69,48 +73,102 @@ def fused(rows: ArrayRows, loss: Loss, coef: Array, b: float) -> Pass | None:
 
 def fused_classes(rows: ArrayRows, loss: Loss, coef: Array, b: Array) -> ClassPass | None:
     """The same for several classes, coef (n, K): compiled products, and the loss in NumPy between them."""
-    X, dense_rows = rows.X, isinstance(rows.X, np.ndarray)
-    if dense_rows and not X.flags.c_contiguous:
+    b = np.broadcast_to(np.asarray(b, dtype=np.float64), (coef.shape[1],)).copy()
+    products = _products(rows, np.asarray(coef, dtype=np.float64), b)
+    if products is None:
         return None
-    classes_n = coef.shape[1]
-    across = np.ascontiguousarray(coef.T if dense_rows else coef, dtype=np.float64)
-    b = np.broadcast_to(np.asarray(b, dtype=np.float64), (classes_n,)).copy()
 
     def part(piece: tuple[int, int]) -> ClassPass:
-        back, slopes, J = np.zeros_like(across), np.zeros(classes_n), 0.0
+        slopes, J = np.zeros(len(b)), 0.0
+        forward, backward, back = products()
         for first in range(*piece, CLASS_ROWS_AT_ONCE):
             last = min(first + CLASS_ROWS_AT_ONCE, piece[1])
-            z = np.empty((last - first, classes_n))
-            if dense_rows:
-                classes.forward(X[first:last], across, b, z)
-            else:
-                classes.forward_sparse(X.data, indices, indptr, across, b, z, np.uint64(first))
+            z = np.empty((last - first, len(b)))
+            forward(first, last, z)
             if rows.offset is not None:
                 z += rows.offset[first:last, None]
             v, r = loss.value_and_slope(rows.y[first:last], z)
             if rows.weight is not None:
                 v, r = v * rows.weight[first:last], r * rows.weight[first:last, None]
-            if dense_rows:
-                classes.backward(X[first:last], r, back)
-            else:
-                classes.backward_sparse(X.data, indices, indptr, r, back, np.uint64(first))
+            backward(first, last, r)
             J, slopes = J + float(v.sum()), slopes + r.sum(axis=0)
-        return ClassPass(J, back, slopes)
+        return ClassPass(J, back(), slopes)
 
-    if not dense_rows:
-        indices, indptr = _unsigned(X.indices), _unsigned(X.indptr)
     pieces = cut(rows.m, _pieces(rows))
-    first_part = part(pieces[0])
-    back, slopes, J = first_part.back, first_part.slopes, first_part.loss
+    whole = part(pieces[0])
+    back, slopes, J = whole.back, whole.slopes, whole.loss
     for more in each(part, pieces[1:]):
         back += more.back
         J, slopes = J + more.loss, slopes + more.slopes
-    return ClassPass(J, back.T if dense_rows else back, slopes)
+    return ClassPass(J, back, slopes)
+
+
+def _products(rows: ArrayRows, coef: Array, b: Array) -> Callable[[], tuple[Any, Any, Callable[[], Array]]] | None:
+    """A maker of (z = X coef + b of some rows, add X^T r of some rows, the sum of those) for the way that X lies."""
+    X = rows.X
+    if isinstance(X, Coded):
+        n = len(coef)
+        slopes, ended = np.ascontiguousarray(coef[X.places]), np.concatenate([coef, np.zeros((1, len(b)))])
+
+        def of_codes() -> Any:
+            across, back = np.zeros_like(slopes), np.zeros_like(ended)
+
+            def total() -> Array:
+                back[X.places] += across
+                return back[:n]
+
+            return (
+                lambda first, last, z: coded.forward(X.numbers.T, X.codes.T, slopes, ended, b, first, z),
+                lambda first, last, r: coded.backward(X.numbers.T, X.codes.T, first, r, across, back),
+                total,
+            )
+
+        return of_codes
+    if not isinstance(X, np.ndarray):
+        entries, across = (X.data, _unsigned(X.indices), _unsigned(X.indptr)), np.ascontiguousarray(coef)
+
+        def of_entries() -> Any:
+            back = np.zeros_like(across)
+            return (
+                lambda first, last, z: classes.forward_sparse(*entries, across, b, z, np.uint64(first)),
+                lambda first, last, r: classes.backward_sparse(*entries, r, back, np.uint64(first)),
+                lambda: back,
+            )
+
+        return of_entries
+    if not X.flags.c_contiguous:
+        return None
+    turned = np.ascontiguousarray(coef.T)
+
+    def of_numbers() -> Any:
+        back = np.zeros_like(turned)
+        return (
+            lambda first, last, z: classes.forward(X[first:last], turned, b, z),
+            lambda first, last, r: classes.backward(X[first:last], r, back),
+            lambda: back.T,
+        )
+
+    return of_numbers
 
 
 def _kernel(rows: ArrayRows) -> Any:
     """The kernel for the way that X lies, with X filled in."""
     X = rows.X
+    if isinstance(X, Coded):
+
+        def by_codes(
+            loss: Any, y: Any, weight: Any, offset: Any, coef: Array, b: float, back: Array, *piece: int, keep: bool
+        ) -> Any:
+            across, ended = np.zeros(len(X.places)), np.zeros(len(coef) + 1)
+            slopes, sides = coef[X.places], (y, weight, offset)
+            found = coded.by_codes(
+                loss, X.numbers.T, X.codes.T, *sides, slopes, np.append(coef, 0.0), b, across, ended, *piece, keep=keep
+            )
+            back += ended[:-1]
+            back[X.places] += across
+            return found
+
+        return by_codes
     if not isinstance(X, np.ndarray):
         data, indices, indptr = X.data, _unsigned(X.indices), _unsigned(X.indptr)
 
@@ -135,9 +193,9 @@ def _kernel(rows: ArrayRows) -> Any:
 
 
 def _pieces(rows: ArrayRows) -> int:
-    if isinstance(rows.X, np.ndarray):
-        return PIECES
-    return max(2, min(PIECES, rows.stored // (ENTRIES_PER_SUM * max(rows.n, 1))))
+    sparse_rows = hasattr(rows.X, "indptr")
+    worth = rows.stored // (ENTRIES_PER_SUM * max(rows.n, 1)) if sparse_rows else rows.stored // NUMBERS_PER_PIECE
+    return max(2, min(PIECES, worth))
 
 
 def _unsigned(indices: Any) -> Any:
@@ -172,6 +230,52 @@ def moments(rows: ArrayRows) -> Moments | None:
             total = joint
         low, high = np.minimum(low, lower), np.maximum(high, higher)
     return Moments(mean, square / total, low, high)
+
+
+def gram(rows: ArrayRows, c: Array) -> tuple[Array, Array]:
+    """(sum_i c_i x_i x_i^T, sum_i c_i x_i) of rows that are sparse or coded."""
+    X, n = rows.X, rows.n + isinstance(rows.X, Coded)
+    if isinstance(X, Coded):
+        kernel: Any = coded.gram
+        entries: tuple[Any, ...] = X.numbers.T, X.places.view(np.uint64), X.codes.T
+    else:
+        kernel, entries = sparse.gram, (X.data, _unsigned(X.indices), _unsigned(X.indptr))
+
+    def part(piece: tuple[int, int]) -> tuple[Array, Array]:
+        G, pull = np.zeros((n, n)), np.zeros(n)
+        kernel(*entries, c, G, pull, *piece)
+        return G, pull
+
+    pieces = cut(rows.m, max(1, min(PIECES, GRAM_ROOM // n**2)))
+    G, pull = part(pieces[0])
+    for more, other in each(part, pieces[1:]):
+        G += more
+        pull += other
+    diagonal = np.diag(G).copy()
+    G += G.T  # each pair of columns was added to one of its two entries
+    np.fill_diagonal(G, diagonal)
+    return G[: rows.n, : rows.n], pull[: rows.n]
+
+
+def coded_moments(rows: ArrayRows) -> Moments:
+    """The same for numbers beside codes: of a one-hot column with the share p, the mean is p and the square p (1 - p)."""
+    X, n, nothing = rows.X, rows.n, NONE if rows.weight is None else rows.weight
+
+    def part(piece: tuple[int, int]) -> tuple[Column, Column]:
+        total, count = np.zeros(n + 1), np.zeros(n + 1)
+        coded.weights(X.codes.T, nothing, total, count, *piece)
+        return total[:-1], count[:-1]
+
+    pieces = cut(rows.m, _pieces(rows))
+    parts = [part(pieces[0]), *each(part, pieces[1:])]
+    share, count = np.asarray(sum(p[0] for p in parts)) / rows.total_weight, np.asarray(sum(p[1] for p in parts))
+    mean, square = share, share * (1.0 - share)
+    low, high = (count == rows.m).astype(np.float64), (count > 0).astype(np.float64)
+    if len(X.places):
+        found = moments(rows.beside(X.numbers))
+        assert found is not None
+        mean[X.places], square[X.places], low[X.places], high[X.places] = found
+    return Moments(mean, np.maximum(square, 0.0), low, high)
 
 
 def sparse_moments(rows: ArrayRows) -> Moments:

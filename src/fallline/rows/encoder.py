@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fallline.errors import DataError, ModelFileError, SchemaError, SettingError
 from fallline.family import suggest
-from fallline.rows.assemble import csr, dense
+from fallline.rows.assemble import coded, csr, dense
 from fallline.rows.columns import PLURALS, Column, Levels, Moment, Notes, Number, Unseen
 from fallline.rows.learning import MOST_LEVELS, Rule, learn_column, rare_below
 from fallline.rows.table import as_frame
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_DENSE = 200  # columns of X up to which it is always dense
 SPARSE_SHARE = 0.25  # above that it is sparse where fewer of its cells than this share are not zero
+CODED_FROM, CODED_SHARE = 1_000_000, 0.5  # cells of X from which codes pay, where fewer than this share are not zero
 WAYS = ("auto", "median", "drop", "refuse")
 MOST_NAMED = 5
 FORMAT = 1  # of the JSON
@@ -70,7 +71,8 @@ class Report:
 class Encoder:
     """The rules that turn a table into X, learned from the training rows: medians, levels, first dates. No rows are kept.
 
-    X is a dense float64 array (m, n), or a CSR matrix when there are more than 200 columns and nearly all cells are 0.
+    X is a dense float64 array (m, n); numbers beside codes (:class:`fallline.rows.coded.Coded`) where a large table has
+    text; or a CSR matrix where a small one has more than 200 columns and nearly all cells are 0.
     How each kind of column becomes numbers: :mod:`fallline.rows.columns`.
 
     >>> import polars as pl
@@ -158,14 +160,15 @@ class Encoder:
         sides = {side: "number" for side in (self.weight, self.offset, self.exposure) if side is not None}
         return {column.name: column.kind for column in self.columns} | sides
 
-    @property
-    def sparse(self) -> bool:
-        """Whether X is a CSR matrix."""
-        total = len(self.features)
-        return total > MOST_DENSE and sum(column.filled for column in self.columns) < SPARSE_SHARE * total
+    def form(self, rows: int) -> str:
+        """What X is for so many rows: ``dense``, ``csr``, or ``coded`` (numbers beside codes)."""
+        total, filled = len(self.features), sum(column.filled for column in self.columns)
+        if rows > total and rows * total > CODED_FROM and filled < CODED_SHARE * total:
+            return "coded"
+        return "csr" if total > MOST_DENSE and filled < SPARSE_SHARE * total else "dense"
 
     def transform(self, table: Any) -> tuple[Any, Report]:
-        """X for the rows of `table`, float64 (dense in C order, or CSR), and what was met on the way.
+        """X for the rows of `table`, float64 (see above), and what was met on the way.
 
         The columns may come in any order; more of them are ignored and reported. Levels that have no column count as
         ``(other)`` where there is that, else as the reference. Rows with holes are dropped after ``na="drop"`` (see
@@ -186,7 +189,7 @@ class Encoder:
         notes = Notes()
         pieces = [piece for column in self.columns for piece in column.encode(cells[column.name], notes)]
         rows = frame.height if kept is None else len(kept)
-        X = csr(pieces, rows) if self.sparse else dense(pieces, rows)
+        X: Any = {"dense": dense, "csr": csr, "coded": coded}[self.form(rows)](pieces, rows)
         known = {self.target, *self.kinds, *self.left_out}
         report = Report(
             rows, kept, frame.height - rows, notes.holes, tuple(name for name in notes.holes if name not in self.holes),

@@ -15,6 +15,7 @@ from fallline.errors import DataError, SchemaError, SettingError, TargetError
 from fallline.family import suggest
 from fallline.losses._base import Loss
 from fallline.rows._base import Array
+from fallline.rows.coded import Coded
 from fallline.rows.target import encode_target
 
 MOST_NAMED = 5  # columns that an error names before it says "..."
@@ -67,6 +68,8 @@ def take_in(
 
 def as_features(X: Any) -> Any:
     """X as a float array (m, n) with n, m >= 1, or as a float CSR matrix with sorted, in-range indices."""
+    if isinstance(X, Coded):  # made here, and checked when it was made
+        return X
     if hasattr(X, "tocsr"):
         sparse = X.tocsr()
         if sparse.dtype not in (np.float32, np.float64):
@@ -147,6 +150,8 @@ def _name_of(y: Any) -> str:
 
 def check_finite(X: Any, names: tuple[str, ...]) -> None:
     """Raise DataError naming the columns and the first row that hold NaN or infinity."""
+    if isinstance(X, Coded):
+        return check_finite(X.numbers, tuple(names[j] for j in X.places))
     values = X.data if hasattr(X, "tocsr") else X
     if np.isfinite(values.sum()) or np.isfinite(values).all():  # one sum settles it, unless the sum itself overflowed
         return
