@@ -140,7 +140,7 @@ def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: i
     how = f"solved on {count:,} rows first, then {name} preconditioned by the second derivatives of these rows"
     return Plan(
         as_optimizer(rule), rate, f"{how} ({unknowns:,} unknowns), so that a step of 1 is right",
-        by_curvature(objective, sample, sampled=True), RECOVERIES,
+        by_curvature(objective, sample, rows), RECOVERIES,
         sample=sample, hope=Hope(LOOSER * rows.m / count),
     )  # fmt: skip
 

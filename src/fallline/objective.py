@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy as np
 from fallline.losses._base import Loss, quiet
 from fallline.penalties._base import Penalty
 from fallline.rows._base import Array, Batch, Rows
-from fallline.scaling import Scaling
+from fallline.scaling import NO_SPREAD, Scaling
 
 ROUNDED = 4e-16  # of a prediction: what its sum is known to
+MISSED = 0.5  # of a column's spread: a sample that lacks so much of it says little of it
 LANDED = 1e-15  # of where the entry came from: a step to zero that missed it by round-off
 GRAM_ROWS = 256  # at once: their weighted copies for all classes stay in the cache (twice as fast as 2,048)
 PARTS, WIDE = (
@@ -74,6 +75,24 @@ class ModelObjective(Objective):
     loss: Loss
     penalty: Penalty
     scaling: Scaling
+    lacking: Array | None = None  # share of each column's spread that is not in the rows: see ``for_sample``
+
+    def for_sample(self, sample: Rows) -> ModelObjective:
+        """The same for second derivatives of a sample of the rows, which may lack rare levels.
+
+        Columns standardised over all rows have a mean square of 1. Where the sample has less than half of that, what it
+        lacks is made up for on the diagonal, at the mean curvature: or a column that is never 1 in the sample would seem
+        to cost nothing to move.
+        """
+        if not self.scaling.intercept or not np.any(self.scaling.scale != 1.0):
+            return self
+
+        def squares(batch: Batch) -> Array:
+            return self.scaling.gathered_squares(batch.X, self.weighted(np.ones(len(batch.y)), batch) * batch.share)
+
+        lacking = 1.0 - self.scaling.split(sample.sum(squares))[0]
+        lacking[(lacking < MISSED) | (self.scaling.scale >= NO_SPREAD)] = 0.0
+        return replace(self, lacking=lacking) if lacking.any() else self
 
     @quiet
     def value_and_grad(self, theta: Array, batch: Batch | Rows | None) -> tuple[float, Array]:
@@ -126,6 +145,10 @@ class ModelObjective(Objective):
             H = rows.sum(part, width=min(PARTS * theta.size, max(theta.size, WIDE)), room=theta.size**2)
         penalised = np.arange((p - self.scaling.intercept) * classes)
         H[penalised, penalised] += self.penalty.curvature
+        if self.lacking is not None:
+            blocks = H.reshape(p, classes, p, classes)
+            for j in np.flatnonzero(self.lacking):
+                blocks[j, :, j, :] += self.lacking[j] * blocks[-1, :, -1, :]
         return H
 
     @quiet

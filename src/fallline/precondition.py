@@ -11,6 +11,7 @@ root root^T = P^-1.
 from __future__ import annotations
 
 import abc
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from fallline.rows._base import Array, Batch, Rows
 
 RENEW = 0.1  # a step that leaves more than this share of the slope says that the curvature is out of date
 RENEW_SAMPLED = 0.7  # the same for a sampled P, whose steps never were exact
+PATIENCE = 4  # times that a sample is asked anew before all rows are
 BLIND = 1e-3  # of the slope: so much of it may lie where P is singular before P is lifted
 FLOOR = 0.1  # of the largest curvature: short of a bound from above, which backtracking makes up for
 CHEAP = 300  # unknowns: up to here eigenvalues cost less than a look at the data
@@ -99,13 +101,13 @@ class Preconditioner(abc.ABC):
 class HessianPreconditioner(Preconditioner):
     """P from `rows` at the current theta, formed again whenever a step gains less than it should.
 
-    `rows` may be a sample of the rows trained on: `sampled`. For squared loss on all rows P never changes, and the first
-    step lands on the optimum.
+    `rows` may be a sample of the rows trained on, and `whole` all of them, which are asked when the sample has said too
+    little several times. For squared loss on all rows P never changes, and the first step lands on the optimum.
     """
 
-    def __init__(self, objective: ModelObjective, rows: Rows, sampled: bool = False) -> None:
-        self.objective, self.rows = objective, rows
-        self.renew = RENEW_SAMPLED if sampled else RENEW
+    def __init__(self, objective: ModelObjective, rows: Rows, whole: Rows | None = None) -> None:
+        self.objective, self.rows, self.whole = objective, rows, whole
+        self.renew, self.renewed = RENEW if whole is None else RENEW_SAMPLED, 0
 
     def init(self, theta: Array, g: Array) -> Metric:
         inverse = _invert(self.objective, theta, self.rows)
@@ -120,7 +122,13 @@ class HessianPreconditioner(Preconditioner):
     def update(self, metric: AnyMetric, theta: Array, g: Array) -> Metric:
         assert isinstance(metric, Metric)
         slope = metric.inverse.norm(g)
-        return Metric(metric.inverse, slope) if slope <= self.renew * metric.slope else self.init(theta, g)
+        if slope <= self.renew * metric.slope:
+            return Metric(metric.inverse, slope)
+        self.renewed += 1
+        if self.whole is not None and self.renewed >= PATIENCE:
+            self.objective, self.rows = replace(self.objective, lacking=None), self.whole
+            self.whole, self.renew = None, RENEW
+        return self.init(theta, g)
 
 
 class CornerPreconditioner(Preconditioner):
@@ -129,9 +137,9 @@ class CornerPreconditioner(Preconditioner):
     A proximal Newton method (Lee, Sun and Saunders 2014). The penalty acts entry by entry (``Penalty.elementwise``).
     """
 
-    def __init__(self, objective: ModelObjective, rows: Rows, sampled: bool = False) -> None:
+    def __init__(self, objective: ModelObjective, rows: Rows, whole: Rows | None = None) -> None:
         self.objective, self.rows = objective, rows
-        self.renew = RENEW_SAMPLED if sampled else RENEW
+        self.renew = RENEW if whole is None else RENEW_SAMPLED
 
     def init(self, theta: Array, g: Array) -> CornerMetric:
         objective = self.objective
@@ -197,9 +205,13 @@ def lifted(loss: Loss) -> CurvatureOf:
     return of
 
 
-def by_curvature(objective: ModelObjective, rows: Rows, sampled: bool = False) -> Preconditioner:
-    """The second derivatives of `rows`, with the corners of the penalty where it has any."""
-    return (HessianPreconditioner if objective.smooth else CornerPreconditioner)(objective, rows, sampled)
+def by_curvature(objective: ModelObjective, rows: Rows, whole: Rows | None = None) -> Preconditioner:
+    """The second derivatives of `rows`, with the corners of the penalty where it has any.
+
+    `whole`: the rows trained on, where `rows` are a sample of them.
+    """
+    kind = HessianPreconditioner if objective.smooth else CornerPreconditioner
+    return kind(objective if whole is None else objective.for_sample(rows), rows, whole)
 
 
 def _invert(objective: ModelObjective, theta: Array, rows: Rows, curvature: CurvatureOf | None = None) -> Inverse:

@@ -65,7 +65,7 @@ def warm_up(objective: ModelObjective, sample: Rows, rows: Rows, theta: Array, s
         run = train(
             objective, some, Descent(), Backtracking(1.0, share=1e-4, growth=2.0, most=1.0), warm.theta,
             stops=[StatisticalAccuracy(theta.size / count), Budget(MOST_STEPS)],
-            precondition=by_curvature(objective, some), seed=seed,
+            precondition=by_curvature(objective.for_sample(some), some), seed=seed,
         )  # fmt: skip
         if not np.isfinite(run.best.theta).all():
             break
