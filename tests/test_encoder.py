@@ -225,7 +225,7 @@ def test_levels_and_holes_that_training_did_not_meet() -> None:
         pl.DataFrame({"n": [None, 5.0], "t": ["Q", None], "r": ["Q", "A"]}, schema_overrides={"n": pl.Float64})
     )
     named = [dict(zip(encoder.features, row, strict=True)) for row in X]
-    assert named[0] == {"n": 2.0, "t=B": 0.0, "r=B": 0.0, "r=(other)": 1.0}
+    assert named[0] == {"n": 1.975, "t=B": 0.0, "r=B": 0.0, "r=(other)": 1.0}
     assert named[1] == {"n": 5.0, "t=B": 0.0, "r=B": 0.0, "r=(other)": 0.0}
     assert report.new_holes == ("n", "t") and report.holes == {"n": 1, "t": 1}
     told = " ".join(report.sentences())
@@ -300,7 +300,7 @@ def test_columns_that_are_asked_for_and_not_there() -> None:
         Encoder.learn(frame, "y", weight="romms")
 
 
-@pytest.mark.parametrize("how", [{"na": "mean"}, {"rare": 0}, {"rare": 0.5}, {"most_levels": -1}, {"rare": True}])
+@pytest.mark.parametrize("how", [{"na": "mode"}, {"rare": 0}, {"rare": 0.5}, {"most_levels": -1}, {"rare": True}])
 def test_settings_that_cannot_be(how) -> None:
     with pytest.raises(SettingError, match=next(iter(how))):
         Encoder.learn(table(a=[1, 2]), "y", **how)

@@ -9,21 +9,28 @@ from numpy.typing import NDArray
 
 from fallline.rows.coded import Coded, code_type
 from fallline.rows.columns import Piece
+from fallline.threads import cut, each
 
+DENSE_ROWS = 1 << 12  # rows that are filled together
 BLOCK_ROWS = 1 << 16  # rows that are made sparse at once: the working memory stays small beside X
 
 
 def dense(pieces: list[Piece], rows: int) -> NDArray[np.float64]:
     """X as a float64 array (rows, total width) in C order."""
     X = np.zeros((rows, sum(piece.width for piece in pieces)))
-    begin = 0
-    for piece in pieces:
-        if piece.values is not None:
-            X[:, begin] = piece.values
-        elif piece.codes is not None:
-            chosen = np.flatnonzero(piece.codes >= 0)
-            X[chosen, begin + piece.codes[chosen]] = 1.0
-        begin += piece.width
+    begins = np.cumsum([0, *(piece.width for piece in pieces)])
+
+    def fill(span: tuple[int, int]) -> None:  # some rows at a time, which stay near the processor from column to column
+        part, own = slice(*span), X[slice(*span)]
+        for begin, piece in zip(begins, pieces, strict=False):
+            if piece.values is not None:
+                own[:, begin] = piece.values[part]
+            elif piece.codes is not None:
+                codes = piece.codes[part]
+                chosen = np.flatnonzero(codes >= 0)
+                own[chosen, begin + codes[chosen]] = 1.0
+
+    each(fill, cut(rows, -(-rows // DENSE_ROWS)))
     return X
 
 

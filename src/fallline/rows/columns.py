@@ -13,8 +13,9 @@ dates and time stamps   ``: days`` whole days since the earliest training date; 
                         least 24); ``: time of day`` for stamps that have one. Zones are turned into UTC
 ======================  =============================================================================================
 
-Parts that never change are left out. Holes (empty cells, NaN): a number's are filled with the median (true and false:
-the more frequent one), marked by a 0/1 column ``<name> is missing``; text's are a level of their own, ``(missing)``.
+Parts that never change are left out. Holes (empty cells, NaN): a number's are filled with the median (true and false: the
+more frequent one; the mean, where training met no holes), marked by a 0/1 column ``<name> is missing``; text's are a level of
+their own, ``(missing)``.
 """
 
 from __future__ import annotations
@@ -120,6 +121,8 @@ class Number(Column):
         return as_floats(cells, self.source)
 
     def encode(self, cells: pl.Series, notes: Notes) -> list[Piece]:
+        if not cells.null_count() and not self.marked:
+            return [Piece(1, values=cells.to_numpy())] if self.varies else []
         hole = cells.is_null()
         if hole.any():
             notes.holes[self.name] = int(hole.sum())
@@ -218,14 +221,16 @@ def part_of(stamps: pl.Series, part: str, first: str) -> pl.Series:
     return stamps.dt.strftime("%a" if which == "weekday" else "%b").alias(part)
 
 
-def as_floats(cells: pl.Series, source: str) -> pl.Series:
+def as_floats(cells: pl.Series, source: str, first: int = 0) -> pl.Series:
     """Numbers, true and false, durations (seconds) or times (share of the day) as float64, holes as nulls.
 
-    Raises DataError for infinities, SchemaError for cells of another kind.
+    `first` is the row of the first cell, for errors. Raises DataError for infinities, SchemaError for cells of another kind.
     """
     import polars as pl
 
     kind = cells.dtype
+    if kind == pl.Float64 and source == "number" and not cells.null_count() and np.isfinite(cells.to_numpy().sum()):
+        return cells  # nearly always
     if source == "duration" and kind == pl.Duration:
         return cells.dt.total_microseconds() / 1e6
     if source == "time" and kind == pl.Time:
@@ -241,7 +246,7 @@ def as_floats(cells: pl.Series, source: str) -> pl.Series:
         row = int(endless.arg_max() or 0)
         raise DataError(
             f"Column '{cells.name}' is infinite in {int(endless.sum()):,} of {len(cells):,} rows "
-            f"(first: row {row:,}, {floats[row]}). Correct these cells or leave them empty."
+            f"(first: row {first + row:,}, {floats[row]}). Correct these cells or leave them empty."
         )
     return floats
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fallline.errors import DataError, ModelFileError, SchemaError, SettingError
 from fallline.family import suggest
 from fallline.rows.assemble import coded, csr, dense
-from fallline.rows.columns import PLURALS, Column, Levels, Moment, Notes, Number, Unseen
-from fallline.rows.learning import MOST_LEVELS, Rule, learn_column, rare_below
+from fallline.rows.columns import PLURALS, Column, Levels, Moment, Notes, Number
+from fallline.rows.facts import Facts, facts_of, hole
+from fallline.rows.learning import MOST_LEVELS, Middle, Read, Rule, learn_column, rare_below
+from fallline.rows.report import MOST_NAMED, Report, told
 from fallline.rows.table import as_frame
 from fallline.rows.target import target_column, with_target
 
@@ -26,45 +27,15 @@ if TYPE_CHECKING:
 MOST_DENSE = 200  # columns of X up to which it is always dense
 SPARSE_SHARE = 0.25  # above that it is sparse where fewer of its cells than this share are not zero
 CODED_FROM, CODED_SHARE = 1_000_000, 0.5  # cells of X from which codes pay, where fewer than this share are not zero
-WAYS = ("auto", "median", "drop", "refuse")
-MOST_NAMED = 5
+WAYS = ("auto", "median", "mean", "drop", "refuse")
+MARKED = ("auto",)  # ways that mark the holes that they fill
 FORMAT = 1  # of the JSON
 FIELDS: dict[str, Any] = {
     "name": str, "fill": (int, float), "marked": bool, "varies": bool, "source": str, "levels": tuple, "reference": str,
     "first": str, "parts": tuple, "target": str, "left_out": dict, "holes": dict, "na": str,
-    "weight": (str, type(None)), "offset": (str, type(None)), "exposure": (str, type(None)),
+    "weight": (str, type(None)), "offset": (str, type(None)), "exposure": (str, type(None)), "formula": (dict, type(None)),
 }  # fmt: skip
 MAKES: dict[str, type[Column]] = {"number": Number, "levels": Levels, "moment": Moment}
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was met while a table was encoded."""
-
-    rows: int  # of X
-    kept: NDArray[np.intp] | None  # rows of the table that X holds; None for all of them
-    dropped: int  # rows with holes that were dropped (na="drop")
-    holes: dict[str, int]  # holes that were filled, by column
-    new_holes: tuple[str, ...]  # of these, columns that had none in training
-    unseen: dict[str, Unseen]  # cells whose level has no column, by column
-    ignored: tuple[str, ...]  # columns of the table that the model does not know
-
-    def sentences(self) -> list[str]:
-        """One sentence for everything that a person should know of; none for a table like the training table."""
-        said = [f"{_count(self.dropped, 'row')} with empty cells dropped."] if self.dropped else []
-        said += [
-            f"'{name}': {_count(self.holes[name], 'empty cell')} filled; training met none in this column."
-            for name in self.new_holes
-        ]
-        for name, unseen in self.unseen.items():
-            some = ", ".join(repr(level) for level in unseen.examples)
-            said.append(
-                f"'{name}': {_count(unseen.cells, 'cell')} of levels without a column of their own ({some}), counted as "
-                f"'{unseen.counted_as}'."
-            )
-        if self.ignored:
-            said.append(f"Not used by the model: {_told(self.ignored)}.")
-        return said
 
 
 @dataclass(frozen=True)
@@ -93,6 +64,7 @@ class Encoder:
     weight: str | None = None
     offset: str | None = None
     exposure: str | None = None
+    formula: dict[str, Any] | None = None  # whose terms the columns are; see fallline/tables/formula.py
 
     @classmethod
     def learn(
@@ -110,43 +82,58 @@ class Encoder:
         """Learn from the rows of `table` that have a target.
 
         `na` says what becomes of holes: ``"auto"`` fills and marks them (numbers: the median and a 0/1 column; text: a
-        level of its own), ``"median"`` fills them only (text: with the most frequent level), ``"drop"`` leaves their
-        rows out, ``"refuse"`` raises DataError. `weight`, `offset` and `exposure` name columns that are no features.
+        level of its own), ``"median"`` and ``"mean"`` fill them only (text: with the most frequent level), ``"drop"``
+        leaves their rows out, ``"refuse"`` raises DataError. `weight`, `offset` and `exposure` name columns that are no features.
         A level of text gets a column when at least `rare` rows hold it (by default 1 in 100, at least 2 and never more
         than 10), up to `most_levels`; two or more that do not share ``(other)``. Nothing here is random.
         Left out and named, with the reason: empty and constant columns, and text that is different in (nearly) every row.
 
         Raises DataError: no such column, infinities, no rows with a target, no column to learn from.
         """
-        if na not in WAYS:
-            raise SettingError(f"na: got {na!r}; it must be one of {', '.join(WAYS)}.{suggest(str(na), list(WAYS))}")
-        for setting, value in (("rare", rare), ("most_levels", most_levels)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise SettingError(f"{setting}: got {value!r}; it must be a whole number, 1 or more.")
+        rule = check_rule(na, rare, most_levels)
         frame = as_frame(table)
         target_column(frame, target)
         sides = [side for side in (weight, offset, exposure) if side is not None]
         for side in sides:
             _require(frame, side)
-        frame = frame.drop(sides)
-        _finite(frame.drop(target))
-        frame, _ = with_target(frame, target)
+        frame, _ = with_target(frame.drop(sides), target)
         features = frame.drop(target)
-        rule = Rule(na == "auto", rare or rare_below(frame.height), most_levels)
-        columns, left_out = _learn(features, rule)
-        holes = _holes(features, columns)
+        facts = table_facts(features)
+        columns, left_out = _learn(facts, rule, features)
+        holes = {column.name: facts[column.name].holes for column in columns if facts[column.name].holes}
         if na == "refuse" and holes:
-            raise DataError(_refused(features, holes))
+            raise DataError(refused({name: first_hole(features, name) for name in holes}, holes))
         if na == "drop" and holes:
             features = features.filter(~_any_hole(features, columns))
             if features.height == 0:
-                raise DataError(f"Every row has an empty cell ({_told(tuple(holes))}), so na='drop' leaves none.")
-            columns, constant = _learn(features.select(c.name for c in columns), rule)
+                raise DataError(f"Every row has an empty cell ({told(tuple(holes))}), so na='drop' leaves none.")
+            facts = table_facts(features.select(c.name for c in columns))
+            columns, constant = _learn(facts, rule, features)
             left_out |= constant
-        columns = _mark_once(columns, features, left_out)
+        return cls.of(columns, left_out, facts, target, holes, na, weight, offset, exposure)
+
+    @classmethod
+    def learn_facts(
+        cls, facts: dict[str, Facts], middle: Middle, target: str, *, na: str = "auto", weight: str | None = None,
+        offset: str | None = None, exposure: str | None = None, rare: int | None = None, most_levels: int = MOST_LEVELS,
+    ) -> Encoder:  # fmt: skip
+        """The same from what a stream of rows has told of its columns; `middle` finds the median of one of them."""
+        rule = check_rule(na, rare, most_levels)
+        columns, left_out = _learned(facts, rule, middle)
+        holes = {column.name: facts[column.name].holes for column in columns if facts[column.name].holes}
+        return cls.of(columns, left_out, facts, target, holes, na, weight, offset, exposure)
+
+    @classmethod
+    def of(
+        cls, columns: list[Column], left_out: dict[str, str], facts: dict[str, Facts], target: str, holes: dict[str, int],
+        na: str, *sides: str | None,
+    ) -> Encoder:  # fmt: skip
+        """From columns that were learned; raises DataError where there are none."""
+        columns = _mark_once(columns, facts, left_out)
         if not columns:
             reasons = "; ".join(f"'{name}': {why}" for name, why in list(left_out.items())[:MOST_NAMED])
             raise DataError(f"No column is left to learn '{target}' from{f' ({reasons})' if reasons else ''}.")
+        weight, offset, exposure = sides
         return cls(target, tuple(columns), left_out, holes, na, weight, offset, exposure)
 
     @property
@@ -167,20 +154,25 @@ class Encoder:
             return "coded"
         return "csr" if total > MOST_DENSE and filled < SPARSE_SHARE * total else "dense"
 
-    def transform(self, table: Any) -> tuple[Any, Report]:
+    def transform(self, table: Any, form: str | None = None) -> tuple[Any, Report]:
         """X for the rows of `table`, float64 (see above), and what was met on the way.
 
-        The columns may come in any order; more of them are ignored and reported. Levels that have no column count as
+        `form` settles what X is, where the rows do not. The columns may come in any order; more of them are ignored and
+        reported. Levels that have no column count as
         ``(other)`` where there is that, else as the reference. Rows with holes are dropped after ``na="drop"`` (see
         ``Report.kept``) and raise DataError after ``na="refuse"``.
         Raises SchemaError for missing columns and for columns of another kind, DataError for infinities.
         """
         frame = as_frame(table)
+        if self.formula is not None:
+            from fallline.tables.formula import Formula
+
+            frame = Formula.stored(self.formula).apply(frame, target=False)
         self._check_columns(frame)
         cells = {column.name: column.read(frame[column.name]) for column in self.columns}
         holed = {name: count for name, values in cells.items() if (count := values.null_count())}
         if self.na == "refuse" and holed:
-            raise DataError(_refused(frame, holed))
+            raise DataError(refused({name: first_hole(frame, name) for name in holed}, holed))
         kept = None
         if self.na == "drop" and holed:
             full = ~np.logical_or.reduce([cells[name].is_null().to_numpy() for name in holed])
@@ -189,7 +181,7 @@ class Encoder:
         notes = Notes()
         pieces = [piece for column in self.columns for piece in column.encode(cells[column.name], notes)]
         rows = frame.height if kept is None else len(kept)
-        X: Any = {"dense": dense, "csr": csr, "coded": coded}[self.form(rows)](pieces, rows)
+        X: Any = {"dense": dense, "csr": csr, "coded": coded}[form or self.form(rows)](pieces, rows)
         known = {self.target, *self.kinds, *self.left_out}
         report = Report(
             rows, kept, frame.height - rows, notes.holes, tuple(name for name in notes.holes if name not in self.holes),
@@ -203,7 +195,7 @@ class Encoder:
             hint = suggest(missing[0], [name for name in frame.columns if name not in self.kinds])
             raise SchemaError(
                 f"The table lacks {len(missing)} of the {len(self.columns)} columns that the model was trained on: "
-                f"{_told(tuple(missing))}.{hint}"
+                f"{told(tuple(missing))}.{hint}"
             )
 
     def to_json(self) -> str:
@@ -226,26 +218,36 @@ class Encoder:
             raise ModelFileError(f"The model's columns cannot be read: {error}.") from None
 
 
-def _learn(features: pl.DataFrame, rule: Rule) -> tuple[list[Column], dict[str, str]]:
-    learned = {name: learn_column(features[name], rule) for name in features.columns}
+def check_rule(na: str, rare: int | None = None, most_levels: int = MOST_LEVELS) -> Rule:
+    """The rule of the settings; `rare` None is settled by the rows. Raises SettingError."""
+    if na not in WAYS:
+        raise SettingError(f"na: got {na!r}; it must be one of {', '.join(WAYS)}.{suggest(str(na), list(WAYS))}")
+    for setting, value in (("rare", rare), ("most_levels", most_levels)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise SettingError(f"{setting}: got {value!r}; it must be a whole number, 1 or more.")
+    return Rule(na in MARKED, rare or 0, most_levels, na == "mean")
+
+
+def table_facts(frame: pl.DataFrame, row: int = 0) -> dict[str, Facts]:
+    """The facts of each column of these rows, the first of which is row `row`. Raises DataError for infinities."""
+    return {name: facts_of(frame[name], row) for name in frame.columns}
+
+
+def _learn(facts: dict[str, Facts], rule: Rule, features: pl.DataFrame) -> tuple[list[Column], dict[str, str]]:
+    def middle(name: str, read: Read) -> float:
+        found = read(features[name]).median()
+        assert isinstance(found, (int, float))
+        return float(found)
+
+    return _learned(facts, rule, middle)
+
+
+def _learned(facts: dict[str, Facts], rule: Rule, middle: Middle) -> tuple[list[Column], dict[str, str]]:
+    rows = max((column.cells for column in facts.values()), default=0)
+    rule = rule._replace(rare=rule.rare or rare_below(rows))
+    learned = {name: learn_column(column, rule, middle) for name, column in facts.items()}
     columns = [column for column in learned.values() if isinstance(column, Column)]
     return columns, {name: reason for name, reason in learned.items() if isinstance(reason, str)}
-
-
-def _finite(frame: pl.DataFrame) -> None:
-    import polars as pl
-
-    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
-    if not floats:
-        return
-    bad = frame.select(pl.col(name).is_infinite().sum() for name in floats).row(0, named=True)
-    for name, count in bad.items():
-        if count:
-            row = int(frame[name].is_infinite().arg_max() or 0)
-            raise DataError(
-                f"Column '{name}' is infinite in {count:,} of {frame.height:,} rows (first: row {row:,}, "
-                f"{frame[name][row]}). Correct these cells or leave them empty."
-            )
 
 
 def _require(frame: pl.DataFrame, name: str) -> None:
@@ -253,25 +255,22 @@ def _require(frame: pl.DataFrame, name: str) -> None:
         raise DataError(f"The table has no column '{name}'.{suggest(name, frame.columns)}")
 
 
-def _hole(cells: pl.Series) -> pl.Series:
-    return cells.is_null() | cells.is_nan().fill_null(True) if cells.dtype.is_float() else cells.is_null()
-
-
-def _holes(frame: pl.DataFrame, columns: list[Column]) -> dict[str, int]:
-    counts = {column.name: int(_hole(frame[column.name]).sum()) for column in columns}
-    return {name: count for name, count in counts.items() if count}
-
-
 def _any_hole(frame: pl.DataFrame, columns: list[Column]) -> pl.Series:
-    holes = _hole(frame[columns[0].name])
+    holes = hole(frame[columns[0].name])
     for column in columns[1:]:
-        holes = holes | _hole(frame[column.name])
+        holes = holes | hole(frame[column.name])
     return holes
 
 
-def _refused(frame: pl.DataFrame, holes: dict[str, int]) -> str:
+def first_hole(frame: pl.DataFrame, name: str) -> int:
+    """The first row where the column has a hole."""
+    return int(hole(frame[name]).arg_max() or 0)
+
+
+def refused(first: dict[str, int], holes: dict[str, int]) -> str:
+    """Why na="refuse" refuses: `holes` counts those of each column, `first` has the rows of the first ones."""
     told = [
-        f"'{name}' in {count:,} {'row' if count == 1 else 'rows'} (first: row {int(_hole(frame[name]).arg_max() or 0):,})"
+        f"'{name}' in {count:,} {'row' if count == 1 else 'rows'} (first: row {first[name]:,})"
         for name, count in list(holes.items())[:MOST_NAMED]
     ]
     return (
@@ -281,31 +280,23 @@ def _refused(frame: pl.DataFrame, holes: dict[str, int]) -> str:
     )
 
 
-def _mark_once(columns: list[Column], features: pl.DataFrame, left_out: dict[str, str]) -> list[Column]:
+def _mark_once(columns: list[Column], facts: dict[str, Facts], left_out: dict[str, str]) -> list[Column]:
     """Columns whose holes are in the same rows share one indicator: two that are equal have no weights of their own."""
-    first: dict[bytes, str] = {}
+    first: dict[int, str] = {}
     kept: list[Column] = []
     for column in columns:
         if isinstance(column, (Number, Moment)) and column.marked:
-            rows = np.packbits(_hole(features[column.name]).to_numpy()).tobytes()
-            if rows in first:
-                left_out[f"{column.name} is missing"] = f"the same rows as '{first[rows]} is missing'"
+            mask = facts[column.name].mask
+            if mask in first:
+                left_out[f"{column.name} is missing"] = f"the same rows as '{first[mask]} is missing'"
                 column = dataclasses.replace(column, marked=False)
             else:
-                first[rows] = column.name
+                first[mask] = column.name
         if column.features:
             kept.append(column)
         else:
             left_out[column.name] = "it has one value only, and its holes are marked already"
     return kept
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def _told(names: tuple[str, ...]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:MOST_NAMED]) + ", ..." * (len(names) > MOST_NAMED)
 
 
 def _packed(column: Column) -> dict[str, Any]:

@@ -15,9 +15,6 @@ from fallline.losses._base import Loss
 if TYPE_CHECKING:
     import polars as pl
 
-if TYPE_CHECKING:
-    import polars as pl
-
 FEW_CLASSES = 20  # distinct whole numbers: up to here a column of them is taken for labels when the task is guessed
 
 ROWS_A_CLASS = 10  # rows for each of them on average: codes come again and again, measurements do not
@@ -25,8 +22,10 @@ ROWS_A_CLASS = 10  # rows for each of them on average: codes come again and agai
 Labels = tuple[Any, ...]
 
 
-def guess_loss(values: Any) -> tuple[str, str]:
+def guess_loss(values: Any, count: int | None = None) -> tuple[str, str]:
     """The loss that fits a target column (an array or a series), and why, as words that follow "target price".
+
+    `count` tells how many rows there are, where `values` are only the different ones.
 
     Text and booleans are labels; two distinct values of any kind are two classes; numbers are numbers, unless they are
     whole, begin at 0 or 1, at most ``FEW_CLASSES`` of them are distinct with none left out, and there are at least
@@ -41,17 +40,18 @@ def guess_loss(values: Any) -> tuple[str, str]:
     values = _in_a_line(values)
     _refuse_dates(values)
     values = values[~_missing(values)]
+    count = len(values) if count is None else count
     labels = np.unique(values.astype(str) if values.dtype.kind == "O" else values)
     if len(labels) == 2:
         return "logistic", f"two values: {', '.join(repr(_plain(label)) for label in labels)}"
     if values.dtype.kind in "OUSTb":
-        if len(labels) > max(FEW_CLASSES, len(values) / 2):
+        if len(labels) > max(FEW_CLASSES, count / 2):
             raise TargetError(
-                f"The target is text, and {len(labels):,} of its {len(values):,} values are different ({labels[0]!r}, "
+                f"The target is text, and {len(labels):,} of its {count:,} values are different ({labels[0]!r}, "
                 f"{labels[1]!r}, ...): these are neither numbers nor classes. Is it the right column?"
             )
         return "softmax", f"{len(labels):,} classes"
-    coded = 2 < len(labels) <= FEW_CLASSES and len(values) >= ROWS_A_CLASS * len(labels)
+    coded = 2 < len(labels) <= FEW_CLASSES and count >= ROWS_A_CLASS * len(labels)
     if coded and labels[0] in (0, 1) and np.all(labels == labels[0] + np.arange(len(labels))):
         told = f"{len(labels)} classes coded {labels[0]:g} to {labels[-1]:g}"
         return "softmax", f"{told}; --loss squared takes them as numbers, --loss poisson as counts"
@@ -69,17 +69,28 @@ def encode_target(y: Any, loss: Loss, classes: Labels | None = None) -> tuple[ND
     if loss.task == "number":
         numbers_, labels = _as_numbers(values, loss), None
     else:
-        labels = classes if classes is not None else _labels(values, loss)
+        labels = classes if classes is not None else labels_of(values, loss)
         numbers_ = _as_numbers(values, loss) if labels is None else _codes(values, labels)
-    complaint = loss.check_targets(numbers_)
-    if complaint is not None:
-        raise TargetError(complaint)
+    _check(numbers_, loss)
     if classes is None and len(numbers_) > 1 and loss.task == "number" and np.all(numbers_ == numbers_[0]):
         raise TargetError(
             f"The target is constant: all {len(numbers_):,} values are {numbers_[0]:g}, so there is nothing to learn. "
             "Is it the right column?"
         )
     return numbers_, labels
+
+
+def numbers_of(values: NDArray[Any], loss: Loss, labels: Labels | None) -> NDArray[np.float64]:
+    """The same of some of the rows, whose labels (or that they are numbers) are known."""
+    found = _as_numbers(values, loss) if labels is None else _codes(values, labels)
+    _check(found, loss)
+    return found
+
+
+def _check(numbers_: NDArray[np.float64], loss: Loss) -> None:
+    complaint = loss.check_targets(numbers_)
+    if complaint is not None:
+        raise TargetError(complaint)
 
 
 def _in_a_line(y: Any) -> NDArray[Any]:
@@ -112,7 +123,8 @@ def _as_numbers(values: NDArray[Any], loss: Loss) -> NDArray[np.float64]:
     return floats
 
 
-def _labels(values: NDArray[Any], loss: Loss) -> Labels | None:
+def labels_of(values: NDArray[Any], loss: Loss) -> Labels | None:
+    """The labels in order; None where they are shares between 0 and 1, which two classes may have."""
     if values.dtype.kind == "f":
         floats = _as_numbers(values, loss)
         if loss.task == "two classes" and len(np.unique(floats)) > 2 and np.all((floats >= 0.0) & (floats <= 1.0)):
