@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time each name i
     from fallline.minimise import minimize as minimize
     from fallline.result import Result as Result
     from fallline.result import load as load
+    from fallline.rows.sources.sql import SqlSource as SqlSource
 
 # Public names and their homes: `import fallline` stays light because nothing here is imported before it is used.
 _HOMES = {
@@ -28,6 +29,7 @@ _HOMES = {
     "fallline.minimise": ("minimize",),
     "fallline.descent": ("gradient_descent",),
     "fallline.result": ("Result", "load"),
+    "fallline.rows.sources.sql": ("SqlSource",),
     "fallline.history": ("History",),
     "fallline.verdict": ("Verdict", "Certainty"),
     "fallline.symptoms._base": ("Finding",),

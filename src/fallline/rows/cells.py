@@ -58,7 +58,7 @@ def type_text(
     import polars as pl
 
     names = [name for name, kind in frame.schema.items() if kind == pl.String]
-    frame = frame.with_columns(_emptied(name) for name in names)
+    frame = frame.with_columns(emptied(name) for name in names)
     tried = [name for name in names if name not in text]
     if not tried:
         return frame
@@ -77,7 +77,8 @@ def date_text(frame: pl.DataFrame, place: Callable[[int], str]) -> pl.DataFrame:
     return frame.with_columns(dated(frame[name], place).alias(name) for name in names)
 
 
-def _emptied(name: str) -> pl.Expr:
+def emptied(name: str) -> pl.Expr:
+    """The cells without blanks around them; words for nothing become holes."""
     import polars as pl
 
     cell = pl.col(name).str.strip_chars()
@@ -142,28 +143,37 @@ def _refuse(cells: pl.Series, read: pl.Series, kind: str, place: Callable[[int],
 
 def dated(cells: pl.Series, place: Callable[[int], str]) -> pl.Series:
     """Dates, time stamps or times of day when the cells are that, else the cells as they are."""
+    form = date_form(cells, place)
+    return cells if form is None else read_dates(cells, form)
+
+
+def date_form(cells: pl.Series, place: Callable[[int], str]) -> str | None:
+    """The form in which all cells are dates, time stamps or times of day; None where they are not.
+
+    Raises DataError where nearly all are, and where the day could be the month.
+    """
     first = next(iter(cells.drop_nulls().head(1)), None)
     if first is None or not first[:1].isdigit() or not any(mark in first for mark in "-/.: "):
-        return cells
+        return None
     for form in (*DAYS, *_stamps(DAYS), *ZONED, *CLOCKS):
         read = _read_as(cells, form)
         if read is not None:
             good = int(read.count())
             if good == cells.count():
-                return read
+                return form
             if _few(int(cells.count()) - good, good):
                 _refuse(cells, read, "time of day" if form in CLOCKS else "date", place)
     for pair in EITHER_DAYS:
-        for day_first, month_first in (pair, *zip(_stamps(pair[:1]), _stamps(pair[1:]), strict=True)):
-            found = [read for form in (day_first, month_first) if (read := _whole(cells, form)) is not None]
-            if len(found) == 2 and not found[0].equals(found[1]):
+        for forms in (pair, *zip(_stamps(pair[:1]), _stamps(pair[1:]), strict=True)):
+            found = [(form, read) for form in forms if (read := _whole(cells, form)) is not None]
+            if len(found) == 2 and not found[0][1].equals(found[1][1]):
                 raise DataError(
                     f"column '{cells.name}': dates such as {first!r} could have the day first or the month first, and no "
                     f"cell of the column settles it. Write them as 2024-03-31; --drop {cells.name} leaves the column out."
                 )
             if found:
-                return found[0]
-    return cells
+                return found[0][0]
+    return None
 
 
 def _stamps(days: tuple[str, ...]) -> tuple[str, ...]:
@@ -178,13 +188,13 @@ def _whole(cells: pl.Series, form: str) -> pl.Series | None:
 def _read_as(cells: pl.Series, form: str) -> pl.Series | None:
     """The cells read by one format, null where they do not fit it; None when the first few already do not."""
     few = cells.drop_nulls().head(8)
-    if _parse(few, form).count() < min(2, len(few)):
+    if read_dates(few, form).count() < min(2, len(few)):
         return None
-    return _parse(cells, form)
+    return read_dates(cells, form)
 
 
-def _parse(cells: pl.Series, form: str) -> pl.Series:
-
+def read_dates(cells: pl.Series, form: str) -> pl.Series:
+    """The cells read by one form, null where they do not fit it."""
     if form in CLOCKS:
         return cells.str.to_time(form, strict=False)
     cells = cells.set(~cells.str.contains(WHOLE_YEAR), None)

@@ -60,7 +60,7 @@ def look_at(path: Path) -> Layout:
         header = next(record for record in _records(path, separator, quoted) if record)
     except UnicodeDecodeError as error:
         raise DataError(_not_utf8(path, error)) from None
-    return Layout(path, separator, _checked_names(header, path), quoted, lines)
+    return Layout(path, separator, checked_names(header, path), quoted, lines)
 
 
 def guess_separator(lines: list[str]) -> str:
@@ -122,7 +122,8 @@ def _records(path: Path, separator: str, quoted: bool) -> Iterator[list[str]]:
         yield from _reader(file, separator, quoted)
 
 
-def _checked_names(header: list[str], path: Path) -> tuple[str, ...]:
+def checked_names(header: list[str], path: Path) -> tuple[str, ...]:
+    """The names of the columns; raises DataError where two are the same."""
     names = [name.strip() or f"column {j + 1}" for j, name in enumerate(header)]
     double = sorted({name for name in names if names.count(name) > 1}, key=names.index)
     if double:

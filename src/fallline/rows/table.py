@@ -45,7 +45,7 @@ def read_table(path: str | Path, *, drop: Collection[str] = (), kinds: Mapping[s
     ...     read_table(file).dtypes
     [String, Float64, Date]
     """
-    file = _existing(Path(path))
+    file = existing(Path(path))
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(
@@ -97,7 +97,8 @@ def _from_pandas(column: Any) -> pl.Series:
     return pl.Series(cells, strict=False)
 
 
-def _existing(file: Path) -> Path:
+def existing(file: Path) -> Path:
+    """`file`, which is there and has something in it; raises DataError with the nearest name where it is not."""
     if file.is_dir():
         tables = sorted(p.name for p in file.iterdir() if p.suffix.lower() in SUFFIXES)
         inside = f"; it holds {', '.join(tables[:5])}{', ...' if len(tables) > 5 else ''}" if tables else ""

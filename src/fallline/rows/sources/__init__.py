@@ -1,0 +1,41 @@
+"""Where tables come from, one kind a file. All of them are read in the same way: as frames, one after another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fallline.errors import DataError
+from fallline.rows.sources._base import Source
+from fallline.rows.sources.files import is_large, is_remote, scan_files
+from fallline.rows.sources.frames import FrameSource, LazySource, StreamSource
+from fallline.rows.sources.libsvm import LIBSVM, LibsvmSource
+from fallline.rows.sources.sql import SqlSource
+
+__all__ = ["FrameSource", "LazySource", "Source", "SqlSource", "StreamSource", "as_source", "is_large", "is_remote"]
+
+
+def as_source(table: Any) -> Source:
+    """The source of a data frame (Polars eager or lazy, pandas, Arrow), a stream of Arrow batches, or a path.
+
+    A path may be a file, a folder, a pattern (``"sales/*.parquet"``) or an address in an object store
+    (``"s3://bucket/sales.parquet"``). Raises DataError for other things.
+    """
+    import polars as pl
+
+    if isinstance(table, Source):
+        return table
+    if isinstance(table, (str, Path)):
+        if Path(table).suffix.lower() in LIBSVM and Path(table).is_file():
+            return LibsvmSource(Path(table))
+        return scan_files(table)
+    if isinstance(table, pl.LazyFrame):
+        return LazySource(table, "the lazy frame")
+    if hasattr(table, "read_next_batch") or type(table).__name__ in ("RecordBatchReader", "DuckDBPyRelation"):
+        return StreamSource(table, "the stream")
+    if isinstance(table, pl.DataFrame) or hasattr(table, "iloc") or hasattr(table, "__arrow_c_stream__"):
+        return FrameSource(table)
+    raise DataError(
+        f"X: to name the target column, X must be a table: a data frame (Polars, pandas, Arrow) or a file's path; got "
+        f"{type(table).__name__}."
+    )

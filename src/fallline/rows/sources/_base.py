@@ -1,0 +1,41 @@
+"""What a source is: a table that comes as frames, as often as it is asked for."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BATCH_ROWS = 100_000  # rows of a frame: few megabytes, and enough for vectorised work
+
+
+class Source(abc.ABC):
+    """A table, wherever it is. All frames have the same columns of the same types."""
+
+    name: str  # what headers and errors call it
+    again = True  # whether `frames` can be asked for more than once
+
+    @abc.abstractmethod
+    def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
+        """All rows in order, a frame at a time. Raises DataError where they cannot be read.
+
+        `room`: bytes that a frame may have, where memory is scarce; None: as many as are fastest.
+        """
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Changes when the rows do; None where that cannot be told without reading them."""
+        return None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the rows have changed since this was made, as far as can be told."""
+        return False
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the rows as they are stored; None where nobody knows."""
+        return None

@@ -1,0 +1,128 @@
+"""Files: one, a folder, a pattern, or an address in an object store, streamed by Polars."""
+
+from __future__ import annotations
+
+import glob
+import re
+import shutil
+import sys
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fallline.errors import DataError
+from fallline.rows.cells import EMPTY_WORDS
+from fallline.rows.sources._base import Source
+from fallline.rows.sources.frames import LazySource, brief, stamp
+from fallline.rows.sources.text import TextSource
+from fallline.rows.table import ARROW, DELIMITED, JSON_LINES, PARQUET, SUFFIXES, existing
+
+if TYPE_CHECKING:
+    import polars as pl
+
+REMOTE = re.compile(r"^[a-z][a-z0-9+.-]+://")  # s3://, gs://, az://, https://, ...
+LARGE = 256 << 20  # bytes of a file that is streamed rather than read whole
+
+
+def is_remote(path: Any) -> bool:
+    """Whether it is an address, not a path."""
+    return bool(REMOTE.match(str(path)))
+
+
+def is_large(path: Any) -> bool:
+    """Whether a file is too large to be read whole without a thought."""
+    return not is_remote(path) and Path(path).is_file() and Path(path).stat().st_size > LARGE
+
+
+def scan_files(path: str | Path) -> Source:
+    """The source of a path, a pattern, a folder or an address; raises DataError where nothing is there.
+
+    Of a folder all files of one kind are read, those in folders within too, in the order of their names; folders named
+    ``year=2024`` become columns (hive partitions).
+    """
+    if str(path) == "-":
+        return _standard_input()
+    if is_remote(path):
+        return _scanned([str(path)], str(path), _suffix(str(path)), None, hive=False)
+    given = str(path)
+    files = _files(given)
+    suffix = _suffix(files[0].name)
+    if any(_suffix(file.name) != suffix for file in files):
+        kinds = sorted({_suffix(file.name) for file in files})
+        raise DataError(
+            f"{given}: holds files of several kinds ({', '.join(kinds)}); give a pattern such as '*{suffix}'."
+        )
+    size = sum(file.stat().st_size for file in files)
+    if suffix in DELIMITED:
+        return TextSource(files, given, stamp(files), size)
+    hive = len(files) > 1 and any("=" in part for part in files[0].parts)
+    source = _scanned([str(file) for file in files], given, suffix, stamp(files), hive, size)
+    source.files = files
+    return source
+
+
+def _standard_input() -> Source:
+    """CSV from standard input, by way of a file: its columns are typed before they are read."""
+    folder = Path(tempfile.mkdtemp(prefix="fallline-"))
+    spool = folder / "input.csv"
+    with spool.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    source = TextSource([existing(spool)], "standard input", None, spool.stat().st_size)
+    weakref.finalize(source, shutil.rmtree, folder, ignore_errors=True)
+    return source
+
+
+def _files(given: str) -> list[Path]:
+    if Path(given).is_dir():
+        found = sorted(p for p in Path(given).rglob("*") if p.is_file() and _suffix(p.name) in SUFFIXES)
+        if not found:
+            raise DataError(f"{given} is a folder without a table in it ({', '.join(SUFFIXES)}).")
+        return found
+    if any(mark in given for mark in "*?[") and not Path(given).exists():
+        found = sorted(Path(name) for name in glob.glob(given, recursive=True) if Path(name).is_file())
+        if not found:
+            raise DataError(f"{given}: no file has such a name.")
+        return found
+    return [existing(Path(given))]
+
+
+def _suffix(name: str) -> str:
+    """``.csv`` of ``sales.csv`` and of ``sales.csv.gz``."""
+    name = name.lower().split("?")[0]
+    for packed in (".gz", ".zst", ".zstd", ".zlib"):
+        name = name.removesuffix(packed)
+    return Path(name).suffix
+
+
+def _scanned(
+    paths: list[str], name: str, suffix: str, fingerprint: str | None, hive: bool, size: int | None = None
+) -> LazySource:
+    import polars as pl
+
+    if suffix not in SUFFIXES:
+        raise DataError(
+            f"{name}: files ending in {suffix or 'nothing'!r} are not tables that fallline reads; it reads {', '.join(SUFFIXES)}."
+        )
+    try:
+        query = _query(paths, suffix, hive)
+        schema = query.collect_schema()
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise DataError(f"{name} cannot be read: {brief(error)}.") from None
+    if not len(schema):
+        raise DataError(f"{name} has no columns.")
+    source = LazySource(query, name, fingerprint, size)
+    source.dates = True
+    return source
+
+
+def _query(paths: list[str], suffix: str, hive: bool) -> pl.LazyFrame:
+    import polars as pl
+
+    if suffix in PARQUET:
+        return pl.scan_parquet(paths, hive_partitioning=hive, glob=False)
+    if suffix in ARROW:
+        return pl.scan_ipc(paths, hive_partitioning=hive)
+    if suffix in JSON_LINES:
+        return pl.scan_ndjson(paths, infer_schema_length=None)
+    return pl.scan_csv(paths, infer_schema_length=None, null_values=list(EMPTY_WORDS))  # from afar; see text.py

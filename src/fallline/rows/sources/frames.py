@@ -1,0 +1,166 @@
+"""Tables that some other library holds: data frames, lazy frames, streams of Arrow batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fallline.errors import DataError, MissingExtraError
+from fallline.rows.cells import date_form, read_dates
+from fallline.rows.sources._base import BATCH_ROWS, Source
+from fallline.rows.table import as_frame
+
+if TYPE_CHECKING:
+    import polars as pl
+
+CELL = 16  # bytes of a cell in memory, about
+MOST_TOLD = 300  # characters of another library's message that an error repeats
+
+
+class FrameSource(Source):
+    """A data frame in memory: Polars, pandas, or an Arrow table."""
+
+    def __init__(self, table: Any, name: str = "the table") -> None:
+        self.frame, self.name = as_frame(table), name
+
+    def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
+        return self.frame.iter_slices(BATCH_ROWS)
+
+    @property
+    def size(self) -> int:
+        return int(self.frame.estimated_size())
+
+
+class Widened(Exception):
+    """A column turned out to hold more than its beginning said: what was read so far must be read again."""
+
+
+class LazySource(Source):
+    """What Polars can stream: files, folders, object stores, a user's own query.
+
+    In files, text that holds dates becomes dates.
+    """
+
+    def __init__(self, query: pl.LazyFrame, name: str, fingerprint: str | None = None, size: int | None = None) -> None:
+        self.query, self.name, self._fingerprint, self._size = query, name, fingerprint, size
+        self.files: list[Path] = []
+        self.dates = False  # whether text may become dates
+        self._forms: dict[str, str] | None = None  # of the columns that do
+
+    def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
+        try:
+            for frame in batches(self.query) if room is None else slices(self.query, room):
+                yield self._dated(frame) if self.dates else frame
+        except _reading_errors() as error:
+            raise DataError(f"{self.name} cannot be read: {brief(error)}.") from None
+
+    def _dated(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if self._forms is None:  # the first frame tells; what does not hold to it later is text after all
+            self._forms = {}
+            for cells in frame.iter_columns():
+                form = _date_form(cells)
+                if form is not None:
+                    self._forms[cells.name] = form
+        read = {name: read_dates(frame[name], form) for name, form in self._forms.items()}
+        for name, cells in read.items():
+            if cells.null_count() > frame[name].null_count():
+                del self._forms[name]
+                raise Widened
+        return frame.with_columns(**read)
+
+    @property
+    def fingerprint(self) -> str | None:
+        return self._fingerprint
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.files) and stamp(self.files) != self._fingerprint
+
+    @property
+    def size(self) -> int | None:
+        return self._size
+
+
+class StreamSource(Source):
+    """Arrow batches that come once: a RecordBatchReader, a DuckDB relation, a database's cursor."""
+
+    again = False
+
+    def __init__(self, stream: Any, name: str) -> None:
+        self.stream, self.name = stream, name
+
+    def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
+        import polars as pl
+
+        stream, self.stream = self.stream, None
+        if stream is None:
+            raise DataError(f"{self.name} has been read already, and a stream comes only once.")
+        try:
+            for batch in arrow_batches(stream):
+                yield pl.DataFrame(batch)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.name} cannot be read: {brief(error)}.") from None
+
+
+def _date_form(cells: pl.Series) -> str | None:
+    """The form of dates that text holds throughout, if it does and only one form fits."""
+    import polars as pl
+
+    if cells.dtype != pl.String:
+        return None
+    try:
+        return date_form(cells, lambda row: f"row {row:,}")
+    except DataError:  # nearly all are dates, or the day could be the month: text says less, and nothing wrong
+        return None
+
+
+def batches(query: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """The rows of a query, streamed, in order.
+
+    The one place that calls Polars's ``collect_batches``, which it declares unstable; the way out, should it change, is
+    pyarrow, Parquet row group by row group.
+    """
+    return iter(query.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, lazy=True, engine="streaming"))
+
+
+def slices(query: pl.LazyFrame, room: int) -> Iterator[pl.DataFrame]:
+    """The same a slice at a time, each a query of its own: slower, in a third of the memory, for nothing is read ahead."""
+    import polars as pl
+
+    rows = max(1_000, room // (CELL * max(1, len(query.collect_schema()))))
+    for first in range(0, int(query.select(pl.len()).collect().item()), rows):
+        yield query.slice(first, rows).collect(engine="in-memory")
+
+
+def arrow_batches(stream: Any) -> Iterator[Any]:
+    """The batches of anything that speaks the Arrow stream interface."""
+    if hasattr(stream, "read_next_batch"):  # pyarrow's own reader
+        return iter(stream)
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise MissingExtraError("To stream from Arrow, pyarrow is needed: pip install 'fallline[arrow]'.") from None
+    return iter(pa.RecordBatchReader.from_stream(stream))
+
+
+def stamp(files: list[Path]) -> str:
+    """Of the names, sizes and times of some files: changes when one of them does."""
+    told = hashlib.blake2b(digest_size=16)
+    for file in files:
+        found = file.stat() if file.exists() else None
+        told.update(f"{file.resolve()} {found and (found.st_size, found.st_mtime_ns)}\n".encode())
+    return told.hexdigest()
+
+
+def brief(error: BaseException) -> str:
+    """The first line of another library's message."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")[:MOST_TOLD]
+
+
+def _reading_errors() -> tuple[type[Exception], ...]:
+    import polars as pl
+
+    return pl.exceptions.PolarsError, OSError, ValueError
