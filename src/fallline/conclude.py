@@ -18,7 +18,7 @@ from fallline.rates.constant import Constant
 from fallline.report.numbers import above_best, percent
 from fallline.result import Result
 from fallline.rows._base import Rows
-from fallline.rows.intake import Intake
+from fallline.rows.intake import Named
 from fallline.start import constant_loss
 from fallline.summary import DataSummary
 from fallline.symptoms import diagnose
@@ -42,7 +42,7 @@ class Ruling(NamedTuple):
 
 
 def conclude_model(
-    stage: Stage, job: Job, data: Intake, summary: DataSummary, constant: Any, settings: dict[str, Any], seconds: float
+    stage: Stage, job: Job, data: Named, summary: DataSummary, constant: Any, settings: dict[str, Any], seconds: float
 ) -> Result:
     """The Result of a model's run."""
     objective, plan, run = stage[:3]

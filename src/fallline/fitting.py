@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from fallline.penalties._base import Penalty
 from fallline.rates._base import Rate
 from fallline.recorder import Event
 from fallline.result import Result
+from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
-from fallline.rows.intake import Intake, as_features, in_order, take_in
+from fallline.rows.intake import Intake, Named, as_features, in_order, take_in
 from fallline.scaling import NO_SPREAD, Scaling
 from fallline.stages import Job, train_stages
 from fallline.start import best_constant, initial_theta
@@ -39,7 +41,7 @@ def fit(
     X: Any,
     y: Any,
     *,
-    loss: str | Loss = "squared",
+    loss: str | Loss | None = None,
     penalty: Penalty | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
@@ -62,6 +64,11 @@ def fit(
     provenance: Provenance | None = None,
     seed: int = 0,
     n_threads: int | None = None,
+    exposure: str | None = None,
+    na: str = "auto",
+    drop: Sequence[str] = (),
+    memory: int | str | None = None,
+    cache: str | Path | None = None,
 ) -> Result:
     """Train a linear model by gradient descent and return a :class:`Result`.
 
@@ -77,10 +84,14 @@ def fit(
     ----------
     X
         array (m, n), CSR matrix, or data frame of numbers. float32 and float64 are used as they are, without a copy.
+        Or, with the name of a column as `y`, a table with text, dates and holes: a data frame (Polars, pandas, Arrow), a
+        stream of Arrow batches, a file, a folder, a pattern, or an address (``"s3://bucket/sales.parquet"``).
     y
-        (m,) targets: numbers, or labels for ``logistic`` (two of any kind), ``squared hinge`` and ``softmax``.
+        (m,) targets: numbers, or labels for ``logistic`` (two of any kind), ``squared hinge`` and ``softmax``. Or the
+        name of the target's column, or a formula: ``"price ~ log(carat) + cut + C(year) + cut:color"``.
     loss
-        ``"squared"``, ``"logistic"``, ``"softmax"``, ``"huber"``, ``"quantile"``, ``"poisson"``, ``"gamma"``,
+        None: guessed from the target's column, ``"squared"`` for arrays. Or ``"squared"``, ``"logistic"``,
+        ``"softmax"``, ``"huber"``, ``"quantile"``, ``"poisson"``, ``"gamma"``,
         ``"squared hinge"``, or a Loss such as ``fallline.Huber(delta=2.0)``.
     penalty, l1, l2, bounds
         R(w) = l1 ||w||_1 + l2/2 ||w||_2^2, and (lower, upper) bounds of the coefficients (numbers, arrays or None);
@@ -117,6 +128,11 @@ def fit(
     n_threads
         threads of a pass; None for FALLLINE_NUM_THREADS or OMP_NUM_THREADS where set, else all cores that the process
         may use. The result does not depend on it, not in the last bit.
+    exposure, na, drop, memory, cache
+        of tables: the column of exposures of counts (as `sample_weight` and `offset` name columns there); what becomes of
+        holes (``"auto"``, ``"median"``, ``"mean"``, ``"drop"``, ``"refuse"``; see ``fallline.rows.encoder.Encoder``);
+        columns to leave out; the memory that the data may take (``"500MB"``; by default half of what is free), beyond
+        which rows are streamed from disk; and the folder for those, which is deleted at the end unless it is named.
 
     Raises
     ------
@@ -129,35 +145,131 @@ def fit(
     >>> result = fallline.fit(x[:, None], 2 * x)
     >>> result.coef.round(9), str(result.verdict), str(result.certainty)
     (array([2.]), 'converged', 'proved')
+
+    >>> import polars as pl
+    >>> homes = pl.DataFrame({"rooms": [2, 3, 4, None] * 25, "sea": ["near", "far"] * 50, "price": range(100)})
+    >>> fallline.fit(homes, "price").feature_names
+    ('rooms', 'rooms is missing', 'sea=near')
     """
     began = time.perf_counter()
-    form = as_loss(loss)
+    if isinstance(y, str):
+        return _fit_table(
+            X, y, loss, na=na, drop=tuple(drop), weight=sample_weight, offset=offset, exposure=exposure, check=check,
+            seed=seed, memory=memory, cache=cache, n_threads=n_threads, began=began,
+            penalty=as_penalty(penalty, l1, l2, bounds), optimizer=optimizer, learning_rate=learning_rate,
+            batch_size=batch_size, fit_intercept=fit_intercept, standardize=standardize, start=start, tol=tol,
+            max_passes=max_passes, max_seconds=max_seconds, callback=callback, settings={"l1": l1, "l2": l2},
+        )  # fmt: skip
+    for name, value in (("exposure", exposure), ("memory", memory), ("cache", cache), ("drop", tuple(drop) or None)):
+        if value is not None:
+            raise SettingError(f"{name}: is for tables: X a table or a file, and y the name of its target's column.")
+    form = as_loss("squared" if loss is None else loss)
     with use_threads(n_threads), one_blas_thread():
-        _check_settings(tol, max_passes, max_seconds, batch_size, seed)
+        check_settings(tol, max_passes, max_seconds, batch_size, seed)
         data = take_in(X, y, form, sample_weight, offset, feature_names, target_name)
         if not (data.names or fit_intercept):
             raise DataError("X has no columns and fit_intercept=False: there is nothing to train.")
         part, held = _split(data, check, form, seed)
-        rows, source = ArrayRows(part.X, part.y, part.weight, part.offset), provenance or Provenance()
-        summary = summarise(rows, part.names, part.target_name, ordered=form.task != "classes", missing=source.missing)
-        classes = len(part.classes) if part.classes is not None and form.task == "classes" else 1
-        scaling = _scaling(summary, fit_intercept, standardize)
-        own = as_penalty(penalty, l1, l2, bounds)
-        rule = own.scaled(np.where(scaling.scale < NO_SPREAD, scaling.scale, 1.0))
-        constant = best_constant(form, rows)
-        theta = initial_theta(start, constant, scaling, classes)
-        job = Job(
-            rows, held, scaling, rule, own, tol, batch_size, _horizon(max_passes, batch_size), max_seconds, seed, callback,
-            _unit(form, summary), optimizer, learning_rate, classes, source, scaling,
+        return train_rows(
+            ArrayRows(part.X, part.y, part.weight, part.offset), held, part.named, form, began=began,
+            penalty=as_penalty(penalty, l1, l2, bounds), optimizer=optimizer, learning_rate=learning_rate,
+            batch_size=batch_size, fit_intercept=fit_intercept, standardize=standardize, start=start, tol=tol,
+            max_passes=max_passes, max_seconds=max_seconds, callback=callback, source=provenance or Provenance(),
+            seed=seed, settings={"l1": l1, "l2": l2},
         )  # fmt: skip
-        stage = train_stages(job, form, theta)
-        settings = {
-            "loss": form.name, "l1": l1, "l2": l2, "batch_size": batch_size, "fit_intercept": fit_intercept,
-            "standardize": standardize, "tol": tol, "max_passes": job.horizon, "seed": seed,
-            "learning_rate": learning_rate if isinstance(learning_rate, (int, float, str)) else learning_rate.reason,
-            "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
-        }  # fmt: skip
-        return conclude_model(stage, job, part, summary, constant, settings, seconds=time.perf_counter() - began)
+
+
+def train_rows(
+    rows: Rows,
+    held: Rows | None,
+    named: Named,
+    form: Loss,
+    *,
+    began: float,
+    penalty: Penalty,
+    optimizer: str | AnyOptimizer,
+    learning_rate: float | str | Rate,
+    batch_size: int | None,
+    fit_intercept: bool,
+    standardize: bool,
+    start: Any,
+    tol: float,
+    max_passes: float | None,
+    max_seconds: float,
+    callback: Callable[[Event], Any] | None,
+    source: Provenance,
+    seed: int,
+    settings: dict[str, Any],
+) -> Result:
+    """The rest of every fit, wherever its rows are: summarise, scale, train, conclude."""
+    rows.begin(
+        repr(
+            (
+                form,
+                penalty,
+                optimizer,
+                learning_rate,
+                batch_size,
+                fit_intercept,
+                standardize,
+                start,
+                tol,
+                max_passes,
+                seed,
+            )
+        )
+    )
+    summary = summarise(rows, named.names, named.target_name, ordered=form.task != "classes", missing=source.missing)
+    classes = len(named.classes) if named.classes is not None and form.task == "classes" else 1
+    scaling = _scaling(summary, fit_intercept, standardize)
+    rule = penalty.scaled(np.where(scaling.scale < NO_SPREAD, scaling.scale, 1.0))
+    constant = best_constant(form, rows)
+    theta = initial_theta(start, constant, scaling, classes)
+    job = Job(
+        rows, held, scaling, rule, penalty, tol, batch_size, _horizon(max_passes, batch_size), max_seconds, seed, callback,
+        _unit(form, summary), optimizer, learning_rate, classes, source, scaling,
+    )  # fmt: skip
+    stage = train_stages(job, form, theta)
+    told = {
+        "loss": form.name, **settings, "batch_size": batch_size, "fit_intercept": fit_intercept,
+        "standardize": standardize, "tol": tol, "max_passes": job.horizon, "seed": seed,
+        "learning_rate": learning_rate if isinstance(learning_rate, (int, float, str)) else learning_rate.reason,
+        "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
+    }  # fmt: skip
+    return conclude_model(stage, job, named, summary, constant, told, seconds=time.perf_counter() - began)
+
+
+def _fit_table(
+    table: Any, target: str, loss: str | Loss | None, *, na: str, drop: tuple[str, ...], weight: Any, offset: Any,
+    exposure: str | None, check: Any, seed: int, memory: int | str | None, cache: str | Path | None,
+    n_threads: int | None, **settings: Any,
+) -> Result:  # fmt: skip
+    """The same from a table, whose columns are named."""
+    from fallline.rows.sources import as_source
+    from fallline.tables import Asked, prepare
+
+    for name, value in (("sample_weight", weight), ("offset", offset), ("exposure", exposure)):
+        if value is not None and not isinstance(value, str):
+            raise SettingTypeError(f"{name}: got {type(value).__name__}; of a table it is the name of a column.")
+    share = 0.0 if check is None else check
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share < 1.0:
+        raise SettingError(f"check: got {check!r}; of a table it is a share of the rows such as 0.2.")
+    check_settings(settings["tol"], settings["max_passes"], settings["max_seconds"], settings["batch_size"], seed)
+    form = None if loss is None else as_loss(loss)
+    folder = None if cache is None else Path(cache)
+    asked = Asked(target, form, na, weight, offset, exposure, drop, share, seed, memory, folder)
+    with use_threads(n_threads), one_blas_thread():
+        prepared = prepare(as_source(table), asked)
+        finished, settings["fit_intercept"] = False, settings["fit_intercept"] and prepared.intercept
+        try:
+            source = Provenance(prepared.source, prepared.holes, prepared.encoder)
+            result = train_rows(
+                prepared.rows, prepared.held, prepared.named, prepared.form, source=source, seed=seed, **settings
+            )
+            finished = result.stop_reason != "interrupt"
+        finally:
+            prepared.close(finished)
+    return result
 
 
 def _split(data: Intake, check: Any, form: Loss, seed: int) -> tuple[Intake, ArrayRows | None]:
@@ -221,7 +333,8 @@ def _horizon(max_passes: float | None, batch_size: int | None) -> float:
     return float(FULL_BATCH_PASSES if batch_size is None else MINI_BATCH_PASSES)
 
 
-def _check_settings(tol: Any, max_passes: Any, max_seconds: Any, batch_size: Any, seed: Any) -> None:
+def check_settings(tol: Any, max_passes: Any, max_seconds: Any, batch_size: Any, seed: Any) -> None:
+    """Raise SettingError for what cannot be."""
     for name, value, low in (("tol", tol, 0.0), ("max_passes", max_passes, 0.0), ("max_seconds", max_seconds, 0.0)):
         if value is None and name == "max_passes":
             continue

@@ -12,18 +12,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fallline import kernels
 from fallline.objective import ModelObjective, Objective
 from fallline.optimizers import AnyOptimizer
 from fallline.rates._base import Rate, Schedule
 from fallline.rows._base import Array, Rows
-from fallline.rows.arrays import ArrayRows
+from fallline.rows.arrays import ArrayRows, Stretch
 from fallline.threads import aside
 
-# (theta, state, rows to go through in this order, passes before, caution) -> (theta, state)
-Leap = Callable[[Array, Any, NDArray[np.intp], float, float], tuple[Array, Any]]
+# (theta, state, rows to go through, passes before, caution) -> (theta, state)
+Leap = Callable[[Array, Any, Stretch, float, float], tuple[Array, Any]]
 
 _log = logging.getLogger(__name__)
 
@@ -33,9 +32,10 @@ def leaping(
     horizon: float,
 ) -> Leap | None:  # fmt: skip
     """The compiled steps for this run; None where the run is short or has a part that does not compile."""
-    if batch_size is None or not isinstance(rows, ArrayRows) or not isinstance(objective, ModelObjective):
+    if batch_size is None or rows is None or not isinstance(objective, ModelObjective):
         return None
-    X = rows.X
+    example = rows if isinstance(rows, ArrayRows) else rows.sample(1, np.random.default_rng(0))
+    X = example.X
     if not (isinstance(X, np.ndarray) and X.flags.c_contiguous and theta.ndim == 1 and isinstance(rate, Schedule)):
         return None
     if math.isfinite(horizon) and horizon * rows.m / batch_size < kernels.FROM_STEPS:
@@ -50,37 +50,28 @@ def leaping(
     l1, l2, low, high = (
         np.concatenate([p, free + edge]) for p, edge in zip(parts, (0, 0, -np.inf, np.inf), strict=True)
     )
-    nothing = np.empty(0)
-    weight = nothing if rows.weight is None else rows.weight
-    offset = nothing if rows.offset is None else rows.offset
-    fixed = (
-        twin(objective.loss), twin(optimizer), X, rows.y, weight, offset, 1.0 / objective.scaling.scale,
-        objective.scaling.shift, objective.scaling.intercept,
-    )  # fmt: skip
+    nothing, scaling = np.empty(0), objective.scaling
+    loss, rule = twin(objective.loss), twin(optimizer)
+    columns = 1.0 / scaling.scale, scaling.shift, scaling.intercept
     keep, share = is_ours(objective.loss) and is_ours(optimizer), rows.m / rows.total_weight
 
-    def leap(theta: Array, state: Any, order: NDArray[np.intp], passes: float, caution: float) -> tuple[Array, Any]:
+    def leap(theta: Array, state: Any, stretch: Stretch, passes: float, caution: float) -> tuple[Array, Any]:
+        some, order = stretch
+        weight = nothing if some.weight is None else some.weight
+        offset = nothing if some.offset is None else some.offset
         count = -(-len(order) // batch_size)
         at = passes + np.arange(count) * (batch_size / rows.m)
         rates = caution * np.broadcast_to(rate.at(at, horizon), (count,))
-        rest = (
-            order.view(np.uint64),
-            batch_size,
-            rates,
-            share,
-            theta,
-            state,
-            l1,
-            l2,
-            low,
-            high,
-            not objective.smooth,
+        parts = loss, rule, some.X, some.y, weight, offset, *columns, order.view(np.uint64), batch_size, rates, share
+        after: tuple[Array, Any] = aside(
+            lambda: steps(*parts, theta, state, l1, l2, low, high, not objective.smooth, keep=keep)
         )
-        after: tuple[Array, Any] = aside(lambda: steps(*fixed, *rest, keep=keep))
         return after
 
     try:
-        leap(theta, optimizer.init(theta), np.zeros(0, np.intp), 0.0, 1.0)  # compiles, and makes no step
+        leap(
+            theta, optimizer.init(theta), Stretch(example, np.zeros(0, np.intp)), 0.0, 1.0
+        )  # compiles, and makes no step
     except Exception as error:
         if not type(error).__module__.startswith("numba."):
             raise

@@ -8,44 +8,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.objective import ModelObjective
-from fallline.rows.arrays import ArrayRows
+from fallline.rows._base import Rows
 
 Array = NDArray[np.floating]
 
+MOST_CLASSES = 1000  # targets of a piece of the rows that are counted: more are no classes
 
-def check_quality(objective: ModelObjective, held: ArrayRows, theta: Array, constant: Any) -> dict[str, float]:
+
+def check_quality(objective: ModelObjective, held: Rows, theta: Array, constant: Any) -> dict[str, float]:
     """Mean loss and the constant's loss on the check rows, and the measure that people know for the loss.
 
     ``r2`` for an identity link, ``accuracy`` beside ``majority`` (the share of the commonest class) for classes, and
     for the rest ``deviance_explained`` = 1 - loss / baseline_loss. The constant is the training rows' (not refitted
     here).
     """
-    parts = [_look(objective, batch, theta, constant) for batch in held.blocks()]
-    y, z, flat, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
     loss = objective.loss
-    quality = {
-        "rows": float(held.m),
-        "loss": float(np.average(loss.value(y, z), weights=weight)),
-        "baseline_loss": float(np.average(loss.value(y, flat), weights=weight)),
-    }
-    if loss.task != "number" and np.isin(y, np.arange(max(2, z.shape[-1] if z.ndim == 2 else 2))).all():
+    total, y_mean, shares = _targets(held)
+    sums = np.zeros(4)  # of loss, of the constant's loss, of rows guessed right, of squared misses
+    for batch in held.blocks():
+        z = objective.forward(theta, batch)
+        flat = np.broadcast_to(np.asarray(constant, dtype=np.float64), z.shape)
+        if batch.offset is not None:
+            flat = flat + (batch.offset if z.ndim == 1 else batch.offset[:, None])
+        weight = np.ones(len(batch.y)) if batch.weight is None else batch.weight
         guess = z.argmax(axis=1) if z.ndim == 2 else (z > 0.0).astype(float)
-        shares = np.array([np.average(y == k, weights=weight) for k in np.unique(y)])
-        quality |= {"accuracy": float(np.average(guess == y, weights=weight)), "majority": float(shares.max())}
+        missed = (batch.y - loss.mean(z)) ** 2 if loss.link == "identity" and z.ndim == 1 else np.zeros(len(batch.y))
+        columns = (loss.value(batch.y, z), loss.value(batch.y, flat), guess == batch.y, missed)
+        sums += [float(weight @ column) for column in columns]
+    mean, base, right, missed_square = sums / total
+    quality = {"rows": float(held.m), "loss": float(mean), "baseline_loss": float(base)}
+    if loss.task != "number" and set(shares) <= set(range(theta.shape[1] if theta.ndim == 2 else 2)):
+        quality |= {"accuracy": float(right), "majority": max(shares.values()) / total}
     elif loss.link == "identity":
-        spread = np.average((y - np.average(y, weights=weight)) ** 2, weights=weight)
-        missed = np.average((y - loss.mean(z)) ** 2, weights=weight)
+        spread = sum(_heavy((y - y_mean) ** 2, w) for y, w, _ in held.sides()) / total
         if spread > 0.0:  # of one row, or of equal targets, nothing can be explained
-            quality["r2"] = float(1.0 - missed / spread)
+            quality["r2"] = float(1.0 - missed_square / spread)
     else:
-        base = quality["baseline_loss"]
-        quality["deviance_explained"] = 1.0 - quality["loss"] / base if base > 0.0 else float("nan")
+        quality["deviance_explained"] = float(1.0 - mean / base) if base > 0.0 else float("nan")
     return quality
 
 
-def _look(objective: ModelObjective, batch: Any, theta: Array, constant: Any) -> tuple[Array, Array, Array, Array]:
-    z = objective.forward(theta, batch)
-    flat = np.broadcast_to(np.asarray(constant, dtype=np.float64), z.shape)
-    if batch.offset is not None:
-        flat = flat + (batch.offset if z.ndim == 1 else batch.offset[:, None])
-    return batch.y, z, flat, np.ones(len(batch.y)) if batch.weight is None else batch.weight
+def _targets(held: Rows) -> tuple[float, float, dict[float, float]]:
+    """The sum of the weights, the mean target, and the weight of each target where there are few (else of the first)."""
+    total, y_sum, shares = 0.0, 0.0, dict[float, float]()
+    for y, weight, _ in held.sides():
+        total += len(y) if weight is None else float(weight.sum())
+        y_sum += _heavy(y, weight)
+        for value in np.unique(y)[:MOST_CLASSES]:
+            shares[float(value)] = shares.get(float(value), 0.0) + _heavy((y == value).astype(float), weight)
+    return total, y_sum / total, shares
+
+
+def _heavy(values: Array, weight: Array | None) -> float:
+    return float(values.sum() if weight is None else weight @ values)

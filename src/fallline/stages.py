@@ -21,6 +21,7 @@ from fallline.rates._base import Rate
 from fallline.recorder import Event, Observer
 from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
+from fallline.rows.coded import Coded
 from fallline.rows.rowspace import RowSpace, row_space
 from fallline.scaling import Scaling
 from fallline.start import best_constant, constant_loss, initial_theta
@@ -48,8 +49,8 @@ LEAST_GRADIENT = 1e-12  # of the first gradient: what is left is mostly round-of
 class Job:
     """What a run is given, settled and checked."""
 
-    rows: ArrayRows
-    held: ArrayRows | None
+    rows: Rows
+    held: Rows | None
     scaling: Scaling
     penalty: Penalty  # in the coordinates of training
     own_penalty: Penalty  # in the user's units
@@ -142,6 +143,8 @@ def _row_space(job: Job, theta: Array) -> RowSpace | None:
     """Coordinates for fewer rows than columns, where nothing is named and theta starts, and so stays, among the rows."""
     auto = job.optimizer == "auto" and job.learning_rate == "auto" and job.batch_size is None
     parts = job.penalty.elementwise(job.rows.n)
+    if not isinstance(job.rows, ArrayRows) or isinstance(job.rows.X, Coded):
+        return None
     if not auto or not job.rows.m < job.rows.n or job.rows.m > EIGEN_LIMIT or np.any(job.scaling.split(theta)[0]):
         return None
     if parts is None or not job.penalty.smooth or np.ptp(parts[1]) > 0.0:
@@ -155,8 +158,9 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float) -
     part, warm = job.part(plan, theta), None
     origin = initial_theta(None, best_constant(form, job.rows), job.scaling, job.classes)
     guess = best_constant(form, job.rows)
-    around = job.rows
+    around: Rows = job.rows
     if not job.scaling.intercept and np.ndim(guess) == 0:  # zeros may lie absurdly far from any prediction
+        around = around if isinstance(around, ArrayRows) else around.sample(FLOOR_ROWS, np.random.default_rng(job.seed))
         shifted = guess + (0.0 if around.offset is None else around.offset) + np.zeros(around.m)
         around = ArrayRows(around.X, around.y, around.weight, shifted, around.total_weight)
     J, g = objective.value_and_grad(origin, around)

@@ -9,25 +9,53 @@ from numpy.typing import NDArray
 
 from fallline.errors import SettingError
 from fallline.losses._base import Loss
-from fallline.rows.arrays import ArrayRows
+from fallline.rows._base import Rows
 from fallline.scaling import NO_SPREAD, Scaling
 
 Array = NDArray[np.floating]
 
+MOST_POLISHING, POLISHED = 30, 1e-12  # Newton's steps, and their size, relative, at which they end
+MOST_STEP = 2.0  # of one of them on a link's own scale: far from the optimum the curvature says little
 
-def best_constant(loss: Loss, rows: ArrayRows) -> Any:
+
+def best_constant(loss: Loss, rows: Rows) -> Any:
     """The best constant prediction on the link scale: what the intercept starts at, and the baseline."""
-    weight = np.ones(rows.m) if rows.weight is None else rows.weight
-    return loss.start(rows.y, weight, rows.offset)
+    y, weight, offset = next(iter(rows.sides()))
+    guess = loss.start(y, np.ones(len(y)) if weight is None else weight, offset)
+    return guess if len(y) == rows.m else _polished(loss, rows, guess)
 
 
-def constant_loss(loss: Loss, rows: ArrayRows, constant: Any) -> float:
+def constant_loss(loss: Loss, rows: Rows, constant: Any) -> float:
     """The mean loss of the best constant prediction; X has no part in it."""
-    z = np.broadcast_to(np.asarray(constant, dtype=np.float64), (rows.m, *np.shape(constant)))
-    if rows.offset is not None:
-        z = z + (rows.offset if z.ndim == 1 else rows.offset[:, None])
-    weight = np.ones(rows.m) if rows.weight is None else rows.weight
-    return float(weight @ loss.value(rows.y, np.ascontiguousarray(z))) / rows.total_weight
+    total = 0.0
+    for y, weight, offset in rows.sides():
+        values = loss.value(y, _constant(constant, len(y), offset))
+        total += float(values.sum() if weight is None else weight @ values)
+    return total / rows.total_weight
+
+
+def _polished(loss: Loss, rows: Rows, guess: Any) -> Any:
+    """Newton's steps from the constant of some of the rows to that of all; they are a sample, so it is near."""
+    z = np.asarray(guess, dtype=np.float64)
+    for _ in range(MOST_POLISHING if loss.smooth else 0):
+        slope, curvature = np.zeros(z.size), np.zeros((z.size, z.size))
+        for y, weight, offset in rows.sides():
+            at, w = _constant(z, len(y), offset), np.ones(len(y)) if weight is None else weight
+            slope += np.atleast_1d(w @ loss.slope(y, at))
+            curvature += np.tensordot(w, loss.curvature(y, at), axes=1)
+        step = np.linalg.lstsq(curvature, slope, rcond=1e-12)[0].reshape(z.shape)
+        if loss.link != "identity":
+            step = np.clip(step, -MOST_STEP, MOST_STEP)
+        z = z - step
+        if np.abs(step).max() <= POLISHED * (1.0 + np.abs(z).max()):
+            break
+    return z if z.ndim else float(z)
+
+
+def _constant(constant: Any, m: int, offset: Array | None) -> Array:
+    """The constant as the predictions of m rows, offsets added."""
+    z = np.broadcast_to(np.asarray(constant, dtype=np.float64), (m, *np.shape(constant)))
+    return np.ascontiguousarray(z if offset is None else z + (offset if z.ndim == 1 else offset[:, None]))
 
 
 def initial_theta(start: Any, constant: Any, scaling: Scaling, classes: int) -> Array:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.rows._base import Batch, Moments, Rows
-from fallline.rows.arrays import ArrayRows
 
 if TYPE_CHECKING:
     from fallline.rows.encoder import Encoder
@@ -52,7 +51,7 @@ class DataSummary:
 
 
 def summarise(
-    rows: ArrayRows,
+    rows: Rows,
     names: tuple[str, ...],
     target_name: str,
     *,
@@ -65,17 +64,20 @@ def summarise(
     sd = np.sqrt(np.maximum(square, 0.0))
     sd = np.where((sd > 0.0) | (high == low), sd, (high - low) / 2.0)  # squares of very small numbers vanish
     sd[sd <= ROUND_OFF * np.abs(mean)] = 0.0
-    weight = np.ones(rows.m) if rows.weight is None else rows.weight
-    y_mean = float(weight @ rows.y) / total
-    y_square = float(weight @ (rows.y - y_mean) ** 2) / total
+    y_mean = sum(float(y.sum() if w is None else w @ y) for y, w, _ in rows.sides()) / total
+    y_square = sum(float(_square(y - y_mean, w)) for y, w, _ in rows.sides()) / total
     return DataSummary(
         names, rows.m, mean, sd, low, high, target_name,
         y_mean if ordered else math.nan,
         math.sqrt(y_square) if ordered else math.nan,
-        float(rows.y.min()),
-        float(rows.y.max()),
+        min(float(y.min()) for y, _, _ in rows.sides()),
+        max(float(y.max()) for y, _, _ in rows.sides()),
         dict(missing or {}),
     )  # fmt: skip
+
+
+def _square(d: Any, weight: Any) -> float:
+    return float(d @ d if weight is None else weight @ d**2)
 
 
 def _moments(rows: Rows) -> Moments:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Piece = TypeVar("Piece")
 Summand = TypeVar("Summand")
 
+AHEAD = 0  # the pool of one thread that prepares what comes next
 VARIABLES = ("FALLLINE_NUM_THREADS", "OMP_NUM_THREADS")  # joblib's workers set the second to their share of the cores
 
 _asked: ContextVar[int | None] = ContextVar("fallline_threads", default=None)
@@ -82,6 +83,19 @@ def each(work: Callable[[Piece], Summand], pieces: Sequence[Piece]) -> list[Summ
         for one in [_submit(count, some, k) for k in range(count)]:
             one.result()
         return done
+
+
+def ahead(work: Callable[[Piece], Summand], pieces: Sequence[Piece]) -> Iterator[Summand]:
+    """work(piece) for piece in pieces, the next one being made while one is used."""
+    if thread_count() < 2 or len(pieces) < 2 or getattr(_here, "within_a_piece", False):
+        yield from map(work, pieces)
+        return
+    waiting = _submit(AHEAD, work, pieces[0])
+    for piece in pieces[1:]:
+        done = waiting.result()
+        waiting = _submit(AHEAD, work, piece)
+        yield done
+    yield waiting.result()
 
 
 def aside(work: Callable[[], Summand]) -> Summand:
@@ -164,7 +178,7 @@ def _pool(count: int) -> ThreadPoolExecutor:
     """One pool for each size, shared by all callers: two fits at once take turns instead of doubling the threads."""
     with _pools_lock:
         if count not in _pools:
-            _pools[count] = ThreadPoolExecutor(count, thread_name_prefix="fallline", initializer=_enter)
+            _pools[count] = ThreadPoolExecutor(max(1, count), thread_name_prefix="fallline", initializer=_enter)
         return _pools[count]
 
 

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fallline.history import History
-from fallline.leap import leaping
+from fallline.leap import Leap, leaping
 from fallline.objective import Objective
 from fallline.optimizers import AnyOptimizer
 from fallline.precondition import AnyMetric, Preconditioner
 from fallline.rates._base import Rate, Seen
 from fallline.recorder import Event, Observer, Recorder
 from fallline.rows._base import Array, Rows
+from fallline.rows.arrays import Stretch
 from fallline.stops._base import Ending, Point, Stop
 
 __all__ = ["Best", "Event", "Exact", "Observer", "Run", "train"]
@@ -76,7 +76,7 @@ class Look(NamedTuple):
     passes: float  # over the data, made before this step
     fresh: bool
     record: bool
-    rest: NDArray[np.intp]  # rows of the steps to follow before the next look
+    rest: Stretch | None  # rows of the steps to follow before the next look
     next: float = math.nan  # passes made before these
 
 
@@ -132,7 +132,7 @@ def train(
     leap = leaping(
         objective, rows, optimizer, rate, theta, batch_size, horizon
     )  # the steps between two records, compiled
-    ending, step, look = Ending("budget"), 0, Look(rows, 0, 0.0, True, True, NO_ROWS)
+    ending, step, look = Ending("budget"), 0, Look(rows, 0, 0.0, True, True, None)
 
     for look in _looks(rows, batch_size, seed, stride, only_records=leap is not None):
         step = look.step
@@ -191,8 +191,8 @@ def train(
             move, next_state = optimizer.update(G, state, lr)
         kept = Kept(theta, J, g, state, metric.fall(g, move) if metric else float(np.vdot(G, move)))
         theta, state = theta + move if objective.smooth else objective.land(theta, move), next_state
-        if leap and len(look.rest):
-            theta, state = leap(theta, state, look.rest, look.next, caution)
+        if leap and look.rest is not None and len(look.rest.order):
+            theta, state = _leapt(rows, leap, theta, state, look, caution)
 
     if batch_size is not None and not look.fresh:  # ended within an epoch: see what the last part of it was worth
         best.offer(_exact(objective, rows, optimizer, theta, state, math.nan, theta, batch_size), step)
@@ -200,7 +200,6 @@ def train(
 
 
 _NOTHING = (math.nan, math.nan)
-NO_ROWS = np.empty(0, dtype=np.intp)
 
 
 def _looks(rows: Rows | None, batch_size: int | None, seed: int, stride: int, only_records: bool) -> Iterator[Look]:
@@ -211,15 +210,33 @@ def _looks(rows: Rows | None, batch_size: int | None, seed: int, stride: int, on
     """
     if rows is None or batch_size is None:
         for step in itertools.count():
-            yield Look(rows, step, float(step), True, True, NO_ROWS)
+            yield Look(rows, step, float(step), True, True, None)
     else:
         rng, a_step, every = np.random.default_rng(seed), batch_size / rows.m, stride if only_records else 1
-        an_epoch = -(-rows.m // batch_size)
+        step = 0
         for epoch in itertools.count():
-            for k, (batch, rest) in enumerate(rows.sweep(batch_size, rng, every)):
-                i = k * every
+            i = 0  # steps of this epoch
+            for batch, rest in rows.sweep(batch_size, rng, every):
                 passes, after = epoch + i * a_step, epoch + (i + 1) * a_step
-                yield Look(batch, epoch * an_epoch + i, passes, i == 0, i % stride == 0, rest, after)
+                record = only_records or i % stride == 0
+                yield Look(batch, step, passes, i == 0, record, rest if only_records else None, after)
+                made = 1 + (-(-len(rest.order) // batch_size) if only_records else 0)
+                i, step = i + made, step + made
+
+
+def _leapt(rows: Any, leap: Leap, theta: Array, state: Any, look: Look, caution: float) -> tuple[Array, Any]:
+    """The steps to the next look; of a run that was killed and goes on, they may be known."""
+    rest = look.rest
+    assert rest is not None
+
+    def make() -> tuple[Array, Any]:
+        return leap(theta, state, rest, look.next, caution)
+
+    def like(found: Any) -> tuple[Array, Any]:
+        return found[0], type(state)(*found[1])
+
+    after: tuple[Array, Any] = rows.remembered("steps", make, like)
+    return after
 
 
 def _exact(

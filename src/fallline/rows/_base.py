@@ -5,12 +5,15 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fallline.losses._base import Loss
+
+if TYPE_CHECKING:
+    from fallline.rows.arrays import ArrayRows
 
 Array = NDArray[np.floating]
 Summand = TypeVar("Summand")
@@ -71,16 +74,18 @@ class Rows(abc.ABC):
         """
 
     @abc.abstractmethod
-    def sweep(
-        self, batch_size: int, rng: np.random.Generator, every: int = 1
-    ) -> Iterator[tuple[Batch, NDArray[np.intp]]]:
+    def sweep(self, batch_size: int, rng: np.random.Generator, every: int = 1) -> Iterator[tuple[Batch, Any]]:
         """One epoch: all rows once in a new random order, `batch_size` at a time (the last batch may be smaller).
 
-        Yields every `every`-th batch, and the numbers of the rows of those between it and the next.
+        Yields about every `every`-th batch, and the rows of those between it and the next (a ``Stretch``).
         """
 
     @abc.abstractmethod
-    def sample(self, count: int, rng: np.random.Generator) -> Rows:
+    def sides(self) -> Iterator[tuple[Array, Array | None, Array | None]]:
+        """Targets, weights and offsets of all rows, in pieces, without the features."""
+
+    @abc.abstractmethod
+    def sample(self, count: int, rng: np.random.Generator) -> ArrayRows:
         """At most `count` rows drawn without replacement; their means estimate the means over all."""
 
     @abc.abstractmethod
@@ -116,6 +121,14 @@ class Rows(abc.ABC):
             G += (batch.X.T @ batch.X.multiply(own[:, None]).tocsr()).toarray()
             pull += batch.X.T @ own
         return G, pull
+
+    def begin(self, settings: str) -> None:
+        """A run with these settings begins: rows that keep a journal take up that of an earlier one."""
+        return None
+
+    def remembered(self, key: str, make: Callable[[], Summand], like: Callable[[Any], Summand]) -> Summand:
+        """make(), or what an earlier run that was killed found at this point; `like` makes it of numbers and arrays."""
+        return make()
 
     def each(self, f: Callable[[Batch], Array], width: int | None = None) -> Array:
         """f(batch), one number a row, of all rows in order: (m,)."""

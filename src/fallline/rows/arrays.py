@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,13 @@ MOST_PIECES, ROOM = 16, 10_000_000  # sums made at once, and numbers in them tog
 IN_CACHE = 2_000_000  # numbers in X (16 MB): so many stay near the processor, and any order is as fast
 BLOCK_ROWS, BLOCKS = 16, 64  # rows that are read together, and blocks whose rows are mixed with one another
 WAYS = 16  # of mixing the rows of a group, drawn anew for each epoch
+
+
+class Stretch(NamedTuple):
+    """Rows to go through, mini-batch by mini-batch, in this order."""
+
+    rows: ArrayRows
+    order: NDArray[np.intp]
 
 
 class ArrayRows(Rows):
@@ -40,6 +47,9 @@ class ArrayRows(Rows):
     ) -> None:
         self.X, self.y, self.weight, self.offset = X, y, weight, offset
         self.m, self.n = X.shape
+        self.whole = (
+            0  # numbers in all rows, where these are a block of others: what is worth it for those is for these
+        )
         if total_weight is None:
             total_weight = float(self.m) if weight is None else float(weight.sum())
         self.total_weight = total_weight
@@ -66,16 +76,25 @@ class ArrayRows(Rows):
     def _block(self, span: slice) -> Batch:
         return self._take(span, 1.0 / self.total_weight)
 
-    def sweep(
-        self, batch_size: int, rng: np.random.Generator, every: int = 1
-    ) -> Iterator[tuple[Batch, NDArray[np.intp]]]:
-        order = shuffled(self.m, self.stored, rng)
-        for begin in range(0, self.m, batch_size * every):
+    def sweep(self, batch_size: int, rng: np.random.Generator, every: int = 1) -> Iterator[tuple[Batch, Stretch]]:
+        return self.swept(shuffled(self.m, self.stored, rng), batch_size, every, self.m)
+
+    def swept(self, order: NDArray[np.intp], batch_size: int, every: int, of: int) -> Iterator[tuple[Batch, Stretch]]:
+        """The mini-batches of these rows in this order; they are a part of `of` rows."""
+        for begin in range(0, len(order), batch_size * every):
             chosen, rest = np.split(order[begin : begin + batch_size * every], [batch_size])
-            yield self._take(chosen, self.m / (len(chosen) * self.total_weight)), rest
+            yield self._take(chosen, of / (len(chosen) * self.total_weight)), Stretch(self, rest)
+
+    def chosen(self, rows: NDArray[np.intp]) -> ArrayRows:
+        """Some of the rows, in this order, as a part of the same whole."""
+        weight, offset = (None if v is None else v[rows] for v in (self.weight, self.offset))
+        return ArrayRows(self.X[rows], self.y[rows], weight, offset, self.total_weight)
+
+    def sides(self) -> Iterator[tuple[Array, Array | None, Array | None]]:
+        yield self.y, self.weight, self.offset
 
     def fused(self, loss: Loss, coef: Array, b: Any) -> Pass | ClassPass | None:
-        few = self.stored * (coef.shape[1] if coef.ndim == 2 else 1) < kernels.FROM_NUMBERS
+        few = max(self.stored, self.whole) * (coef.shape[1] if coef.ndim == 2 else 1) < kernels.FROM_NUMBERS
         if few and not isinstance(self.X, Coded):  # whose products NumPy has to make in another form
             return None
         from fallline.rows import compiled
@@ -83,7 +102,7 @@ class ArrayRows(Rows):
         return compiled.fused_classes(self, loss, coef, b) if coef.ndim == 2 else compiled.fused(self, loss, coef, b)
 
     def moments(self) -> Moments | None:
-        if self.stored < kernels.FROM_NUMBERS and not isinstance(self.X, Coded):
+        if max(self.stored, self.whole) < kernels.FROM_NUMBERS and not isinstance(self.X, Coded):
             return None
         from fallline.rows import compiled
 

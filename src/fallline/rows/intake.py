@@ -21,6 +21,14 @@ from fallline.rows.target import encode_target
 MOST_NAMED = 5  # columns that an error names before it says "..."
 
 
+class Named(NamedTuple):
+    """What the columns, the target and the classes are called."""
+
+    names: tuple[str, ...]
+    target_name: str
+    classes: tuple[Any, ...] | None
+
+
 class Intake(NamedTuple):
     """Checked arrays: X is a dense float array (m, n) or a float CSR matrix."""
 
@@ -31,6 +39,11 @@ class Intake(NamedTuple):
     names: tuple[str, ...]
     target_name: str
     classes: tuple[Any, ...] | None
+
+    @property
+    def named(self) -> Named:
+        """The names alone."""
+        return Named(self.names, self.target_name, self.classes)
 
 
 def take_in(

@@ -1,0 +1,89 @@
+"""What is asked of a table."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fallline.errors import SettingError
+from fallline.losses._base import Loss
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+SHARE = 0.5  # of the memory that is free: what a fit takes when nothing is said
+LEAST_MEMORY = 50 * 10**6  # bytes: below, not even a block and what reads it have room
+CGROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which column to predict, from which rows, how holes are filled, and how much memory there is."""
+
+    target: str
+    loss: str | Loss | None = None  # None: guessed
+    na: str = "auto"
+    weight: str | None = None
+    offset: str | None = None
+    exposure: str | None = None
+    drop: tuple[str, ...] = ()
+    check: float = 0.2
+    seed: int = 0
+    memory: int | str | None = None
+    cache: Path | None = None
+
+    @property
+    def budget(self) -> int:
+        """Bytes."""
+        return memory_budget(self.memory)
+
+    def told(self) -> dict[str, Any]:
+        """All of it but where the cache is, for fingerprints."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "cache"} | {
+            "memory": self.budget,
+            "loss": repr(self.loss),
+        }
+
+
+def memory_budget(given: int | str | None) -> int:
+    """Bytes of "1GB", "300 MB", 2_000_000; None: half of what this process may still take.
+
+    >>> memory_budget("1.5GB"), memory_budget(200_000_000)
+    (1500000000, 200000000)
+    """
+    if given is None:
+        return max(LEAST_MEMORY, int(SHARE * _free()))
+    found = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*)\s*", str(given))
+    if isinstance(given, bool) or not found or found[2].upper() not in UNITS:
+        raise SettingError(f"memory: got {given!r}; give bytes, or a number and a unit such as '500MB' or '2GB'.")
+    budget = int(float(found[1]) * UNITS[found[2].upper()])
+    if budget < LEAST_MEMORY:
+        raise SettingError(f"memory: got {given!r}; it must be at least {LEAST_MEMORY // 10**6} MB.")
+    return budget
+
+
+def _free() -> int:
+    """What the machine has left, or the container's limit has."""
+    free = [_available()]
+    for limit, used in CGROUPS:
+        try:
+            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):  # no such file; or "max"
+            continue
+    return min(free)
+
+
+def _available() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return 4 * 10**9

@@ -1,0 +1,164 @@
+"""Which rows of a table can be trained on, and what their targets are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.errors import DataError, SchemaError, SettingError, TargetError
+from fallline.family import suggest
+from fallline.losses import as_loss
+from fallline.losses._base import Loss
+from fallline.rows.target import encode_target, guess_loss, labels_of, numbers_of
+from fallline.tables.asked import Asked
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MOST_LABELS = 10_000  # different targets that are kept: more are numbers, or a mistake
+
+
+def check_columns(columns: list[str], asked: Asked) -> None:
+    """Raise SchemaError for a column that is asked for and not there."""
+    wanted = {
+        "--target": asked.target,
+        "--weight": asked.weight,
+        "--offset": asked.offset,
+        "--exposure": asked.exposure,
+    }
+    for flag, name in wanted.items():
+        if name is not None and name not in columns:
+            listed = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
+            hint = suggest(name, list(columns))
+            raise SchemaError(f"{flag}: there is no column {name!r}.{hint} The columns are: {listed}.")
+    if asked.offset and asked.exposure:
+        raise SettingError("--offset and --exposure: give one of them; exposure is an offset, its logarithm.")
+
+
+def choose_rows(frame: pl.DataFrame, asked: Asked, lost: Counter[str]) -> pl.DataFrame:
+    """The rows that can be trained on; `lost` counts the others by the reason why they cannot."""
+    import polars as pl
+
+    def keep(mask: Any, why: str) -> None:
+        nonlocal frame
+        gone = frame.height - int(mask.sum())
+        if gone:
+            frame = frame.filter(mask)
+            lost[why] += gone
+
+    target = frame[asked.target]
+    known = target.is_not_null() & ~target.is_nan() if target.dtype.is_float() else target.is_not_null()
+    keep(known, f"no {asked.target}")
+    floats = [column.name for column in frame if column.dtype.is_float() and not _sum_is_finite(column)]
+    frame = frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
+    for column in (asked.weight, asked.offset, asked.exposure):
+        if column:
+            if not frame[column].dtype.is_numeric():
+                raise DataError(
+                    f"Column {column!r} holds {frame[column].dtype}; weights, offsets and exposures are numbers."
+                )
+            keep(frame[column].is_not_null(), f"no {column}")
+    if asked.exposure:
+        if (frame[asked.exposure] < 0).any():
+            raise DataError(
+                f"Column {asked.exposure!r} has negative exposures; an exposure is a positive time or amount."
+            )
+        keep(frame[asked.exposure] > 0, f"{asked.exposure} is 0 (no exposure tells nothing)")
+    if asked.na == "drop":
+        keep(~pl.Series(frame.select(pl.any_horizontal(pl.all().is_null())).to_series()), "empty cells (--na drop)")
+    return frame
+
+
+def _sum_is_finite(column: pl.Series) -> bool:
+    """Whether there is no NaN in it, for sure: most columns need no other look."""
+    total: Any = column.sum()
+    return bool(np.isfinite(total))
+
+
+def lost_told(lost: Counter[str]) -> list[str]:
+    """A sentence for each reason why rows were left out."""
+    return [f"{count:,} {'row' if count == 1 else 'rows'} left out: {why}" for why, count in lost.items()]
+
+
+class Targets:
+    """What the targets are, as the rows stream by: which labels there are, or that they are numbers."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.count = name, 0
+        self.labels: NDArray[Any] | None = None
+        self.many = False  # more different ones than are kept
+
+    def see(self, values: NDArray[Any]) -> None:
+        """Some more of them."""
+        self.count += len(values)
+        if self.many or not len(values):
+            return
+        if len(values) > 2 * MOST_LABELS and values.dtype.kind == "f":  # most often the first few tell already
+            self.many = len(np.unique(values[: 2 * MOST_LABELS])) > MOST_LABELS
+            self.labels = values[:2] if self.many and self.labels is None else self.labels
+            if self.many:
+                return
+        new = np.unique(values)
+        self.labels = new if self.labels is None else np.union1d(self.labels, new)
+        if len(self.labels) > MOST_LABELS:
+            if self.labels.dtype.kind not in "iuf":
+                raise TargetError(
+                    f"The target {self.name!r} is text, and more than {MOST_LABELS:,} of its values are different: these "
+                    "are neither numbers nor classes. Is it the right column?"
+                )
+            self.many = True
+
+    def settle(self, asked: Asked) -> tuple[Loss, str]:
+        """(loss, why): the one asked for, or the one that fits these targets."""
+        if self.count == 0 or self.labels is None:
+            raise TargetError(f"No row is left to train on: {self.name!r} is known in none.")
+        if asked.loss is not None:
+            return as_loss(asked.loss), "as named"
+        loss, why = ("squared", "number") if self.many else guess_loss(self.labels, self.count)
+        return as_loss(loss), why
+
+    def classes(self, form: Loss) -> tuple[Any, ...] | None:
+        """The labels in order, where the loss is for classes. Raises TargetError where it cannot take them."""
+        assert self.labels is not None
+        if not self.many:
+            encode_target(self.labels, form)  # complains of one value only, and of what the loss cannot take
+        return None if form.task == "number" else labels_of(self.labels, form)
+
+
+def encoded_targets(values: NDArray[Any], form: Loss, classes: tuple[Any, ...] | None) -> NDArray[np.float64]:
+    """Targets as the numbers that the loss takes, of a part of the rows."""
+    return numbers_of(values, form, classes)
+
+
+def plain_values(target: pl.Series) -> Any:
+    """A target column as an array."""
+    if target.dtype.is_temporal():
+        raise TargetError(f"The target {target.name!r} holds dates; predict a number: days since some day, say.")
+    values = target.to_numpy()
+    return values.astype(str) if values.dtype.kind == "O" else values
+
+
+def sides_of(frame: pl.DataFrame, asked: Any) -> dict[str, Any]:
+    """Weights and offsets of the rows, where there are any; raises DataError for weights that cannot be."""
+    sides = {}
+    if asked.weight:
+        weight = frame[asked.weight].cast(float).to_numpy()
+        if not (np.isfinite(weight).all() and (weight >= 0.0).all()):
+            raise DataError(f"Column {asked.weight!r}: weights must be finite and at least 0, and some are not.")
+        sides["weight"] = weight
+    offset = offset_of(frame, asked.offset, asked.exposure)
+    if offset is not None:
+        if not np.isfinite(offset).all():
+            raise DataError(f"Column {asked.offset or asked.exposure!r}: offsets must be finite, and some are not.")
+        sides["offset"] = offset
+    return sides
+
+
+def offset_of(frame: pl.DataFrame, offset: str | None, exposure: str | None) -> Any:
+    """The offset that a column gives, or None."""
+    if exposure:
+        return np.log(frame[exposure].cast(float).to_numpy())
+    return None if offset is None else frame[offset].cast(float).to_numpy()

@@ -1,0 +1,216 @@
+"""A table becomes rows: in memory where it fits the budget, else on disk, shuffled and encoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fallline.errors import DataError, SettingError, TargetError
+from fallline.family import suggest
+from fallline.losses._base import Loss
+from fallline.rows._base import Rows
+from fallline.rows.arrays import ArrayRows
+from fallline.rows.encoder import Encoder
+from fallline.rows.intake import Named
+from fallline.rows.sources import Source
+from fallline.rows.sources.frames import Widened
+from fallline.tables.asked import Asked
+from fallline.tables.choose import (
+    Targets,
+    check_columns,
+    choose_rows,
+    encoded_targets,
+    lost_told,
+    plain_values,
+    sides_of,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+IN_MEMORY = 6  # times the size of the table: itself, its parts, what is made of them, and room to make it
+SCARCE = 2 * 10**9  # bytes of a budget below which sources are read in small frames
+FRAME_SHARE = 16  # of the budget: one frame
+Progress = Callable[[str, int], None]  # (what is being done, rows so far)
+
+
+@dataclass
+class Prepared:
+    """Rows to train and to check on, with all that was done to make them."""
+
+    source: str
+    form: Loss
+    why: str
+    asked: Asked
+    encoder: Encoder
+    rows: Rows
+    held: Rows | None
+    classes: tuple[Any, ...] | None
+    holes: dict[str, int]
+    dropped: list[str]
+    total: int  # rows that could be trained on
+    where: str = "memory"
+    intercept: bool = True
+    closing: list[Callable[[bool], None]] = field(default_factory=list)
+
+    @property
+    def named(self) -> Named:
+        """What the columns of X, the target and the classes are called."""
+        return Named(self.encoder.features, self.asked.target, self.classes)
+
+    def close(self, finished: bool) -> None:
+        """Delete what lies on disk, if nothing is left to do with it."""
+        for close in self.closing:
+            close(finished)
+
+
+def prepare(source: Source, asked: Asked, progress: Progress | None = None) -> Prepared:
+    """Choose rows and columns, guess the loss, split, encode. Raises DataError and its kin before any training."""
+    from fallline.tables.stream import Cache
+
+    if "~" in asked.target:
+        return _by_formula(source, asked, progress)
+    cache = Cache.of(source, asked)
+    found = cache.found(source, asked)
+    if found is not None:
+        return found
+    while True:
+        try:
+            return _read(source, asked, cache, progress)
+        except Widened:  # a column turned out to be of a wider type: read all of it so
+            continue
+        except BaseException:
+            cache.close(finished=True)
+            raise
+
+
+def _by_formula(source: Source, asked: Asked, progress: Progress | None) -> Prepared:
+    """The columns are the terms of a formula, which the model keeps for later tables."""
+    from fallline.tables.formula import Formula, FormulaSource
+
+    formula = Formula.read(asked.target)
+    beside = tuple(name for name in (asked.weight, asked.offset, asked.exposure) if name is not None)
+    made = FormulaSource(source, formula, beside)
+    prepared = prepare(made, replace(asked, target=formula.target, drop=()), progress)
+    prepared.encoder = replace(prepared.encoder, formula=asdict(formula))
+    prepared.intercept = formula.intercept
+    return prepared
+
+
+def _read(source: Source, asked: Asked, cache: Any, progress: Progress | None) -> Prepared:
+    import polars as pl
+
+    from fallline.tables.stream import Streaming
+
+    frames: list[pl.DataFrame] = []
+    size, rows, streaming = 0, 0, None
+    for frame in source.frames(frame_room(asked.budget)):
+        if not rows:
+            check_columns(frame.columns, asked)
+        frame = dropped(frame, asked)
+        rows += frame.height
+        if progress is not None:
+            progress("reading", rows)
+        if streaming is not None:
+            streaming.add(frame)
+            continue
+        frames.append(frame)
+        size += int(frame.estimated_size())
+        if IN_MEMORY * size > asked.budget:
+            streaming = Streaming(source, asked, cache, progress)
+            for frame in frames:
+                streaming.add(frame)
+            frames = []
+    if not rows:
+        raise DataError(f"{source.name} has no rows.")
+    if source.changed:
+        raise DataError(f"{source.name} changed while it was read. Run again when nobody writes to it.")
+    if streaming is not None:
+        return streaming.finish()
+    cache.close(finished=True)
+    return prepare_frame(frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=True), asked, source.name)
+
+
+def frame_room(budget: int) -> int | None:
+    """Bytes of a frame where memory is scarce, else None."""
+    return budget // FRAME_SHARE if budget < SCARCE else None
+
+
+def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
+    """The same for a table in memory."""
+    check_columns(frame.columns, asked)
+    lost: Counter[str] = Counter()
+    frame = choose_rows(frame, asked, lost)
+    values, targets = plain_values(frame[asked.target]), Targets(asked.target)
+    targets.see(values)
+    form, why = targets.settle(asked)
+    check_link(form, asked)
+    classes = targets.classes(form)
+    train, held = _split(values, asked, classes is not None)
+
+    def learn(part: pl.DataFrame) -> Encoder:
+        return Encoder.learn(
+            part, asked.target, na=asked.na, weight=asked.weight, offset=asked.offset, exposure=asked.exposure
+        )
+
+    if asked.na == "refuse":  # holes are counted over all rows, not only those to train on
+        learn(frame)
+    encoder = learn(frame if len(held) == 0 else frame[train])
+    holes = {column.name: frame[column.name].null_count() for column in encoder.columns}
+
+    def rows(chosen: Any) -> ArrayRows:
+        part, y = frame, values
+        if len(chosen) < frame.height:
+            part, y = frame[chosen], values[chosen]
+        X, _ = encoder.transform(part)
+        sides = sides_of(part, asked)
+        made = ArrayRows(X, encoded_targets(y, form, classes), sides.get("weight"), sides.get("offset"))
+        if made.weight is not None and not made.weight.all():  # a row without weight is as good as absent
+            made = made.chosen(np.flatnonzero(made.weight))
+            check_weights(made.m, asked)
+        return made
+
+    return Prepared(
+        name, form, why, asked, encoder, rows(train), rows(held) if len(held) else None, classes,
+        {name: count for name, count in holes.items() if count}, lost_told(lost), frame.height,
+    )  # fmt: skip
+
+
+def dropped(frame: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    """The table without the columns that are not wanted; raises DataError for one that is not there."""
+    for name in asked.drop:
+        if name not in frame.columns:
+            raise DataError(f"--drop: there is no column '{name}' to drop.{suggest(name, frame.columns)}")
+    return frame.drop(asked.drop)
+
+
+def check_weights(rows: int, asked: Asked) -> None:
+    """Raise TargetError where no row has any weight."""
+    if rows == 0:
+        raise TargetError(f"Column {asked.weight!r}: all weights are zero, so there is nothing to train on.")
+
+
+def check_link(form: Loss, asked: Asked) -> None:
+    """Raise SettingError for exposures where they mean nothing."""
+    if asked.exposure and form.link != "log":
+        raise SettingError(
+            f"--exposure is for losses with a log link (poisson, gamma); {form.name!r} has none. Use --offset."
+        )
+
+
+def _split(values: Any, asked: Asked, classes: bool) -> tuple[Any, Any]:
+    """Row numbers to train on and to hold out; a class that would be held out whole is trained on."""
+    m = len(values)
+    if round(asked.check * m) == 0 or m < 2:
+        return np.arange(m), np.arange(0)
+    order = np.random.default_rng(asked.seed).permutation(m)
+    held = order[: round(asked.check * m)]
+    train = order[len(held) :]
+    if classes:
+        unseen = ~np.isin(values[held], values[train])
+        train, held = np.concatenate([train, held[unseen]]), held[~unseen]
+    return np.sort(train), np.sort(held)
