@@ -30,12 +30,11 @@ if TYPE_CHECKING:
 @output_options
 def command(file: Path, optimizers: str, **given: Any) -> None:
     """Train on FILE with each of several optimizers: one table, one picture of all curves."""
-    from fallline.commands.training import prepare, run, show_header, writable
+    from fallline.commands.training import read, run, show_header, writable
     from fallline.errors import SettingError
     from fallline.optimizers import as_optimizer
     from fallline.report.console import Console
     from fallline.report.figure import compare_curves, save_png
-    from fallline.rows.table import read_table
 
     options = Options.taken_from(given)
     console = Console.open(plain=given["plain"], quiet=given["quiet"], color=given["color"])
@@ -46,13 +45,14 @@ def command(file: Path, optimizers: str, **given: Any) -> None:
     for name in names:
         if name != "auto":
             as_optimizer(name)  # a name that does not exist is refused before anything is trained
-    prepared = prepare(read_table(file, drop=options.drop), options, str(file))
+    prepared = read(file, options, str(file), console)
     show_header(console, prepared)
     results: dict[str, Result] = {}
     for name in names:
-        results[name] = run(prepared, [], name)
+        results[name] = run(prepared, options, [], name)
         if results[name].stop_reason == "interrupt":
             break
+    prepared.close(finished=True)
     _show(console, results)
     if plot is not None:
         save_png(compare_curves(results), plot)

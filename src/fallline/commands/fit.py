@@ -11,7 +11,6 @@ import click
 from fallline.commands.options import Listing, Options, output_options, training_options
 
 if TYPE_CHECKING:
-    from fallline.commands.training import Prepared
     from fallline.report.console import Console
     from fallline.result import Result
 
@@ -21,8 +20,12 @@ NOT_SAVED = ("diverged", "no finite optimum")
 
 
 @click.command("fit")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--target", required=True, metavar="COL", help="The column to predict.")
+@click.argument("file", type=click.Path(allow_dash=True), required=False)
+@click.option(
+    "--target", required=True, metavar="COL", help="The column to predict, or a formula: 'price ~ log(area) + town'."
+)
+@click.option("--sql", metavar="QUERY", help="Train on what QUERY of --db returns, instead of a FILE.")
+@click.option("--db", metavar="URI", help="sqlite:///file.db, duckdb:///file.duckdb, postgresql://user@host/name.")
 @click.option("--optimizer", default="auto", metavar="NAME", cls=Listing, family="optimizers", help="auto, or one of:")
 @training_options
 @click.option(
@@ -34,8 +37,11 @@ NOT_SAVED = ("diverged", "no finite optimum")
 @click.option("--strict", is_flag=True, help="Exit with 6 when anything was found.")
 @output_options
 @click.pass_context
-def command(ctx: click.Context, /, file: Path, **given: Any) -> None:
+def command(ctx: click.Context, /, file: str | None, sql: str | None, db: str | None, **given: Any) -> None:
     """Train a model on the table in FILE (CSV, TSV, Parquet, Arrow, JSON lines) to predict one of its columns.
+
+    FILE may also be a folder, a pattern ('sales/*.parquet'), an address (s3://bucket/sales.parquet), or - for CSV on
+    standard input.
 
     The loss is guessed from the target, the learning rate is computed, and the run ends in a verdict.
 
@@ -43,35 +49,48 @@ def command(ctx: click.Context, /, file: Path, **given: Any) -> None:
     """
     from fallline.commands.training import writable
     from fallline.report.console import Console
-    from fallline.rows.table import read_table
+    from fallline.rows.sources import SqlSource
 
     options = Options.taken_from(given)
     machine = given["as_json"] or given["jsonl"]
     console = Console.open(
         plain=given["plain"], quiet=given["quiet"] or given["as_json"] or given["jsonl"], color=given["color"]
     )
-    out = writable(given["out"] or Path(f"{file.stem}.fall"), file)
-    plot = writable(given["plot"], file) if given["plot"] else None
-    frame = read_table(file, drop=options.drop)
-    result = train_and_tell(console, frame, options, str(file), given["jsonl"])
-    saved = save(console, result, out, plot, file)
+    if (sql is None) != (db is None) or (sql is None) == (file is None):
+        raise click.UsageError("Give a FILE to train on; or --sql and --db.", ctx)
+    source = Path(file or "query")
+    out = writable(given["out"] or Path(f"{_stem(file or 'query')}.fall"), source)
+    plot = writable(given["plot"], source) if given["plot"] else None
+    table: Any = None if sql is None or db is None else SqlSource(sql, db)
+    result = train_and_tell(console, table, options, file or table.name, given["jsonl"])
+    saved = save(console, result, out, plot, source)
     if machine:
         click.echo(json.dumps(as_object(result, saved), allow_nan=False))
     finish(ctx, result, given["strict"])
 
 
-def train_and_tell(console: Console, frame: Any, options: Options, source: str, jsonl: bool = False) -> Result:
+def _stem(file: str) -> str:
+    """The model's name by default: that of the file, or of the folder."""
+    return Path(file.rstrip("/")).name.split("*")[0].split(".")[0] or "model"
+
+
+def train_and_tell(console: Console, table: Any, options: Options, source: str, jsonl: bool = False) -> Result:
     """Prepare, show the header, train with the live table, show the curve and the verdict."""
-    from fallline.commands.training import prepare, run, scaling_told, show_header, show_plan
+    from fallline.commands.training import read, run, scaling_told, show_header, show_plan
     from fallline.report.ending import show_curve, show_verdict
     from fallline.report.table import LiveTable
 
-    prepared: Prepared = prepare(frame, options, source)
+    prepared = read(source if table is None else table, options, source, console)
     show_header(console, prepared)
-    show_plan(console, options, scaling_told(prepared))
-    table = LiveTable(console)
-    result = run(prepared, [table, *([_print_event] if jsonl else [])])
-    table.finish(result.gap, result.best_loss)
+    show_plan(console, options, scaling_told(prepared, options.scale))
+    live = LiveTable(console)
+    try:
+        result = run(prepared, options, [live, *([_print_event] if jsonl else [])])
+    except BaseException:
+        prepared.close(finished=False)
+        raise
+    prepared.close(finished=result.stop_reason != "interrupt")
+    live.finish(result.gap, result.best_loss)
     console.line()
     console.labelled("method", result.method)
     console.labelled("step", result.rate_reason)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from fallline.tables.asked import Asked
 
 
 class Listing(click.Option):
@@ -48,6 +52,25 @@ class Options:
     max_passes: float | None = None
     max_seconds: float = float("inf")
     seed: int = 0
+    memory: str | None = None
+    cache: Path | None = None
+
+    def asked(self) -> Asked:
+        """What of it is asked of the table."""
+        from fallline.tables.asked import Asked
+
+        return Asked(**{f.name: getattr(self, f.name) for f in fields(Asked)})
+
+    def streams(self, file: Path) -> bool:
+        """Whether a file is so large beside the memory asked for that it is not read whole, as far as its size says."""
+        from fallline.rows.table import DELIMITED, JSON_LINES
+        from fallline.tables.asked import memory_budget
+        from fallline.tables.prepare import IN_MEMORY
+
+        if self.memory is None or not file.is_file():
+            return False
+        text = file.suffix.lower() in (*DELIMITED, *JSON_LINES)
+        return not text or IN_MEMORY * file.stat().st_size > memory_budget(self.memory)
 
     @classmethod
     def taken_from(cls, given: dict[str, Any]) -> Options:
@@ -67,7 +90,7 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--l1", type=click.FloatRange(min=0), default=0.0, help="Lasso: l1 ||w||_1, on standardised columns."),
         click.option("--lower", type=float, help="Lowest coefficient allowed."),
         click.option("--upper", type=float, help="Highest coefficient allowed."),
-        click.option("--na", type=click.Choice(["auto", "refuse", "median", "drop"]), default="auto", show_default=True,
+        click.option("--na", type=click.Choice(["auto", "refuse", "median", "mean", "drop"]), default="auto", show_default=True,
                      help="Empty cells: auto fills with the median and marks them in a column of their own."),
         click.option("--scale/--no-scale", default=True, help="Standardise columns inside the model (default)."),
         click.option("--intercept/--no-intercept", default=True, help="Fit an intercept (default)."),
@@ -81,6 +104,10 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Stop when provably within this share of the best loss."),
         click.option("--max-passes", type=click.FloatRange(min=0), help="Budget of passes over the data."),
         click.option("--max-seconds", type=click.FloatRange(min=0), default=float("inf"), help="Budget of seconds."),
+        click.option("--memory", metavar="SIZE", help="Memory for the data, such as 500MB; what does not fit is streamed "
+                     "from disk. Default: half of what is free."),
+        click.option("--cache", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+                     help="Where streamed rows are kept, also for later runs. Default: a folder that is deleted at the end."),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all randomness."),
     ]  # fmt: skip
     for option in reversed(listed):
