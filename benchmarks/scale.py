@@ -1,0 +1,252 @@
+"""Tables and files, end to end: fallline beside what else reads, encodes and trains on the same file.
+
+python benchmarks/scale.py [NAMES] [--rows 5000000] [--repeats 3] [--shared DIR]
+
+Each line prints both medians and their ratio; peers run in the same process, one after the other in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+
+COLUMNS, CHECK = 20, 0.2
+CHUNK = 100_000  # rows that pandas reads at a time for SGDClassifier
+EPOCHS = 5  # of SGDClassifier at most, until it is within CLOSE of the held-out loss
+CLOSE = 1e-4
+HELD = 50_000  # rows that Vowpal Wabbit's model is judged on, one by one
+
+Line = tuple[str, str, float, str, float]
+
+
+def main() -> None:
+    """Run what was named, or all."""
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("names", nargs="*", help=", ".join(CASES))
+    ask.add_argument("--rows", type=int, default=5_000_000)
+    ask.add_argument("--repeats", type=int, default=3)
+    ask.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
+    given = ask.parse_args()
+    print(machine.describe() if hasattr(machine, "describe") else "")
+    print(f"{'case':<44}{'fallline':>11}  {'peer':<34}{'':>9}  ratio")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in given.names or CASES:
+            for case, aim, ours, peer, theirs in CASES[name](Path(folder), given):
+                print(f"{case:<44}{ours:>9.3f} s  {peer:<34}{theirs:>7.3f} s  {ours / theirs:.2f}  {aim}", flush=True)
+
+
+def medians(repeats: int, *work: Callable[[], Any]) -> list[float]:
+    """Median seconds of each, run in turn."""
+    taken: list[list[float]] = [[] for _ in work]
+    for run in work:
+        run()
+    for _ in range(repeats):
+        for k, run in enumerate(work):
+            began = time.perf_counter()
+            run()
+            taken[k].append(time.perf_counter() - began)
+    return [statistics.median(seconds) for seconds in taken]
+
+
+def made(folder: Path, rows: int, kind: str) -> Path:
+    """A file of 20 numbers, a number and a class."""
+    import polars as pl
+
+    file = folder / f"table{rows}.{kind}"
+    if not file.exists():
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((rows, COLUMNS))
+        z = X @ rng.standard_normal(COLUMNS)
+        frame = pl.DataFrame(X, schema=[f"x{j}" for j in range(COLUMNS)]).with_columns(
+            number=z + rng.standard_normal(rows), yes=(rng.random(rows) < 1 / (1 + np.exp(-z / 3))).astype(np.int64)
+        )
+        frame.write_parquet(file) if kind == "parquet" else frame.write_csv(file)
+    return file
+
+
+def parquet(folder: Path, given: Any) -> list[Line]:
+    """Least squares and logistic regression from Parquet, beside Polars reading the same file."""
+    import polars as pl
+
+    import fallline
+
+    file = made(folder, given.rows, "parquet")
+
+    def stream() -> int:
+        frames = pl.scan_parquet(file).collect_batches(chunk_size=CHUNK, engine="streaming")
+        return sum(frame.height for frame in frames)
+
+    def fit(target: str, drop: str, **how: Any) -> Callable[[], Any]:
+        return lambda: fallline.fit(file, target, drop=[drop], **how)
+
+    squared, logistic, read = medians(
+        given.repeats, fit("number", "yes"), fit("yes", "number", loss="logistic"), stream
+    )
+    size = f"{given.rows:,} x {COLUMNS}"
+    return [
+        (f"least squares, Parquet {size}", "aim <= 2", squared, "Polars streaming the file", read),
+        (f"logistic, Parquet {size}", "aim <= 3 and the first pass", logistic, "Polars streaming the file", read),
+    ]
+
+
+def text(folder: Path, given: Any) -> list[Line]:
+    """Least squares from CSV, beside Polars parsing the same file; and against chunks with SGDClassifier."""
+    import polars as pl
+
+    import fallline
+
+    rows = given.rows // 5
+    file = made(folder, rows, "csv")
+    ours, theirs = medians(given.repeats, lambda: fallline.fit(file, "number", drop=["yes"]), lambda: pl.read_csv(file))
+    lines = [(f"least squares, CSV {rows:,} x {COLUMNS}", "aim <= 1.5", ours, "Polars parsing the file", theirs)]
+    found: list[float] = []
+
+    def fit() -> None:
+        found.append(fallline.fit(file, "yes", drop=["number"], loss="logistic", check=CHECK).check["loss"])
+
+    seconds, sgd = medians(1, fit, lambda: _partial_fit(file, rows, found[-1]))
+    peer = f"pandas chunks, SGDClassifier ({_reached[-1]})"
+    return [*lines, ("logistic, CSV, to the same held-out loss", "aim <= 0.2", seconds, peer, sgd)]
+
+
+_reached: list[str] = []
+
+
+def _partial_fit(file: Path, rows: int, aim: float) -> None:
+    """SGDClassifier on chunks of the file, until its loss on the last fifth of the rows is close to `aim`."""
+    import pandas as pd
+    from sklearn.linear_model import SGDClassifier
+    from sklearn.metrics import log_loss
+
+    model = SGDClassifier(loss="log_loss", alpha=1e-7, learning_rate="invscaling", eta0=0.05, power_t=0.25)
+    last = 0.0
+    for epoch in range(EPOCHS):
+        held: list[Any] = []
+        for k, chunk in enumerate(pd.read_csv(file, chunksize=CHUNK)):
+            X, y = chunk.iloc[:, :COLUMNS].to_numpy(), chunk["yes"].to_numpy()
+            if (k + 1) * CHUNK > (1 - CHECK) * rows:
+                held.append((X, y))
+            else:
+                model.partial_fit(X, y, classes=[0, 1])
+        X, y = (np.concatenate(parts) for parts in zip(*held, strict=True))
+        last = log_loss(y, model.predict_proba(X))
+        if last - aim < CLOSE + 0.002:  # another fifth of the rows is held out than ours: as close as that can tell
+            _reached.append(f"{epoch + 1} epochs, {last:.5f}, ours {aim:.5f}")
+            return
+    _reached.append(f"not in {EPOCHS} epochs: {last:.5f}, ours {aim:.5f}")
+
+
+def vowpal(folder: Path, given: Any) -> list[Line]:
+    """Logistic regression from CSV to the same held-out loss, beside Vowpal Wabbit reading the same file."""
+    import polars as pl
+    from vowpalwabbit import Workspace
+
+    import fallline
+
+    rows = given.rows // 5
+    frame = pl.read_parquet(made(folder, rows, "parquet")).drop("number").rename({"yes": "_label"})
+    frame = frame.with_columns(pl.col("_label") * 2 - 1)
+    cut = int(rows * (1 - CHECK))
+    train, held = folder / "train.csv", frame[cut:]
+    frame[:cut].write_csv(train)
+    held = held[:HELD]
+    X, sign = held.drop("_label").to_numpy(), held["_label"].to_numpy()
+    names, kept = [f"x{j}" for j in range(COLUMNS)], dict[str, Any]()
+
+    def ours() -> None:
+        kept["ours"] = fallline.fit(train, "_label", loss="logistic")
+
+    def theirs(passes: int) -> Callable[[], None]:
+        def run() -> None:
+            how = "--csv --quiet --loss_function logistic --holdout_off -k -c"
+            kept["vw"] = Workspace(f"{how} --passes {passes} --cache_file {folder}/vw.cache -d {train}")
+
+        return run
+
+    def missed(z: Any) -> float:
+        return float(np.logaddexp(0.0, -sign * z).mean())
+
+    lines = []
+    for passes in (1, 5):
+        mine, its = medians(given.repeats, ours, theirs(passes))
+        rows_told = ("| " + " ".join(f"{n}:{v}" for n, v in zip(names, row, strict=True)) for row in X)
+        losses = missed(np.array([kept["vw"].predict(row) for row in rows_told])), missed(kept["ours"].decision(X))
+        note = f"Vowpal Wabbit, {passes} passes ({losses[0]:.5f}, ours {losses[1]:.5f})"
+        lines.append(("logistic, CSV, held-out loss", "aim <= 0.2", mine, note, its))
+    return lines
+
+
+def codes(folder: Path, given: Any) -> list[Line]:
+    """A pass over flights with four text columns: codes beside one-hot CSR, in time and in room."""
+    import polars as pl
+
+    from fallline.losses import as_loss
+    from fallline.rows.arrays import ArrayRows
+    from fallline.rows.encoder import Encoder
+
+    frame = pl.read_parquet(given.shared / "flights.parquet")
+    frame = frame.select("carrier", "origin", "dest", "tailnum", "arr_delay").drop_nulls()
+    encoder = Encoder.learn(frame, "arr_delay")
+    X, _ = encoder.transform(frame, "coded")
+    csr, y = X.tocsr(), frame["arr_delay"].cast(float).to_numpy()
+    coef = np.random.default_rng(0).standard_normal(X.shape[1])
+    rows = [ArrayRows(A, y) for A in (X, csr)]
+    for some in rows:
+        some.whole = 10**9  # compiled, both
+
+    def passes(some: Any) -> Callable[[], Any]:
+        return lambda: [some.fused(as_loss("squared"), coef, 0.0) for _ in range(20)]
+
+    ours, theirs = medians(max(given.repeats, 7), *map(passes, rows))
+    room = X.nbytes, csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
+    print(f"  room of {X.shape[0]:,} x {X.shape[1]:,}: codes {room[0] / 1e6:.1f} MB, CSR {room[1] / 1e6:.1f} MB")
+    return [
+        ("a pass over flights, four text columns", "aim <= 0.5", ours / 20, "one-hot CSR, compiled too", theirs / 20)
+    ]
+
+
+def claims(folder: Path, given: Any) -> list[Line]:
+    """freMTPL2 claim counts from the Parquet file, beside Polars and glum with its categorical matrices."""
+    import polars as pl
+    import tabmat
+    from glum import GeneralizedLinearRegressor
+
+    import fallline
+
+    file = given.shared / "freMTPL2freq.parquet"
+    names = [
+        name for name in pl.scan_parquet(file).collect_schema().names() if name not in ("IDpol", "ClaimNb", "Exposure")
+    ]
+    ridge = 1e-6
+
+    def ours() -> Any:
+        return fallline.fit(file, "ClaimNb", loss="poisson", exposure="Exposure", drop=["IDpol"], l2=ridge)
+
+    def glum() -> Any:
+        frame = pl.read_parquet(file).to_pandas()
+        text = [name for name in names if frame[name].dtype.kind not in "iuf"]
+        X = tabmat.from_df(frame[names].astype(dict.fromkeys(text, "category")), drop_first=True)
+        model = GeneralizedLinearRegressor(
+            family="poisson", alpha=ridge, l1_ratio=0, scale_predictors=True, gradient_tol=1e-6
+        )
+        exposure = frame["Exposure"].to_numpy()
+        return model.fit(X, frame["ClaimNb"].to_numpy() / exposure, sample_weight=exposure)
+
+    mine, theirs = medians(given.repeats, ours, glum)
+    return [("freMTPL2 counts, from the file", "aim <= 1", mine, "Polars and glum", theirs)]
+
+
+CASES: dict[str, Callable[[Path, Any], list[Line]]] = {
+    "parquet": parquet, "text": text, "vowpal": vowpal, "codes": codes, "claims": claims,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    main()
