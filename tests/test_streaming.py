@@ -275,3 +275,82 @@ def test_memory_stays_within_the_budget(target: str, loss: str, text: bool, tmp_
         assert done.returncode == 0, done.stderr
         assert float(done.stdout.split()[-1]) < budget + 350, what
     assert pl.scan_parquet(out).select(pl.len()).collect().item() == 20 * rows
+
+
+def test_a_query_of_ones_own_is_run_once() -> None:
+    """Its order may be another each time: a slice of it, asked for anew, would lose rows and repeat others."""
+    frame = table(3000).with_columns(id=pl.Series(np.repeat(np.arange(1500), 2)))
+    query = frame.lazy().group_by("id").agg(pl.col("a").mean(), pl.col("number").mean())
+    seen = pl.concat(list(as_source(query).frames(2000)))
+    assert sorted(seen["id"].to_list()) == list(range(1500))
+
+
+def test_no_column_name_is_taken() -> None:
+    frame = table().select(
+        "number",
+        pl.col("a").alias("missing values"),
+        pl.col("b").fill_null(0.0).alias(""),
+        pl.col("town").alias("hash"),
+    )
+    whole, part = (fallline.fit(frame, "number", memory=memory, tol=1e-10) for memory in (None, SMALL // 2))
+    assert part.feature_names == whole.feature_names and "missing values" in part.feature_names
+    np.testing.assert_allclose(part.coef, whole.coef, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_without_weight_teach_nothing() -> None:
+    rng = np.random.default_rng(5)
+    weight = np.where(rng.random(ROWS) < 0.5, 0.0, 1.0)
+    frame = table().select("a", "number").with_columns(
+        w=weight, t=pl.Series(np.where(weight == 0, "never", np.where(rng.random(ROWS) < 0.4, "x", "y"))),
+        h=pl.Series(rng.normal(size=ROWS) + 9 * (weight == 0)).set(pl.Series(rng.random(ROWS) < 0.3), None),
+    )  # fmt: skip
+    how: dict[str, Any] = {"sample_weight": "w", "l2": 1e-3, "tol": 1e-12}
+    whole, part = (fallline.fit(frame, "number", memory=memory, **how) for memory in (None, SMALL // 2))
+    plain = fallline.fit(frame.filter(weight > 0).drop("w"), "number", l2=1e-3, tol=1e-12)
+    for result in (whole, part):
+        assert result.feature_names == plain.feature_names
+        np.testing.assert_allclose(result.coef, plain.coef, rtol=1e-5, atol=1e-6)
+
+
+def test_a_class_is_checked_on_only_when_it_was_trained_on() -> None:
+    held = (row_hashes(0, ROWS, 0) >> np.uint64(11)).astype(float) * 2.0**-53 < 0.2
+    label = np.where(table()["a"].to_numpy() > 0, "b", "a")
+    label[np.flatnonzero(held)[3]] = "c"
+    frame = table().select("a", "b").with_columns(label=pl.Series(label))
+    result = fallline.fit(frame, "label", loss="softmax", l2=1e-3, check=0.2, memory=SMALL // 2)
+    assert result.classes == ("a", "b", "c") and result.coef.shape[1] == 3
+
+
+def test_levels_are_written_cell_by_cell() -> None:
+    """2.0 is the level "2" whatever stands beside it: else a model would depend on where frames are cut."""
+    rng = np.random.default_rng(0)
+    v = rng.integers(0, 4, ROWS).astype(float)
+    v[-900:] += np.where(rng.random(900) < 0.3, 0.5, 0.0)
+    frame = table().select("a", "number").with_columns(v=v)
+    pytest.importorskip("formulaic")
+    whole, part = (fallline.fit(frame, "number ~ a + C(v)", memory=memory) for memory in (None, SMALL // 3))
+    assert whole.feature_names == part.feature_names
+    np.testing.assert_allclose(whole.predict(frame)[:100], whole.predict(frame[:100]), rtol=1e-12)
+
+
+def test_texts_met_once_first_are_counted_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fallline.rows.facts.MOST_COUNTED", 1500)
+    words = np.where(
+        np.arange(ROWS) < 2000, [f"u{k}" for k in range(ROWS)], np.random.default_rng(0).choice(list("abcd"), ROWS)
+    )
+    frame = table().select("a", "number").with_columns(word=pl.Series(words))
+    whole, part = (fallline.fit(frame, "number", memory=memory).feature_names for memory in (None, SMALL // 3))
+    assert part == whole and "word=b" in part
+
+
+def test_the_cache_is_left_as_it_was_found(tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "rows-2023"
+    mine.mkdir(parents=True)
+    os.utime(mine, (0, 0))
+    for _ in range(2):
+        fallline.fit(table(), "number", memory=SMALL, cache=tmp_path / "mine")  # a frame: nobody could find it again
+    assert list((tmp_path / "mine").iterdir()) == [mine]
+    table().write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(fallline.SettingError, match="start"):
+        fallline.fit(tmp_path / "t.parquet", "number", memory=SMALL, start=np.zeros(3))
+    assert not list((tmp_path / "cache" / "fallline" / "rows").iterdir())

@@ -267,6 +267,9 @@ def _fit_table(
                 prepared.rows, prepared.held, prepared.named, prepared.form, source=source, seed=seed, **settings
             )
             finished = result.stop_reason != "interrupt"
+        except Exception:  # nothing to go on with; an interrupt leaves what is there for the next run
+            finished = True
+            raise
         finally:
             prepared.close(finished)
     return result

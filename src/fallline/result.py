@@ -134,9 +134,9 @@ class Result:
 
     def _encoded(self, X: Any) -> Any:
         """A table goes through the encoder that the model was trained with; arrays pass."""
-        if self.encoder is None or not hasattr(X, "columns"):
+        if type(X).__name__ != "LazyFrame" and (self.encoder is None or not hasattr(X, "columns")):
             return X
-        return self.encoder.transform(X)[0]
+        return self.encoder.transform(X)[0] if self.encoder is not None else X.collect()
 
     def __repr__(self) -> str:
         from fallline.report.text import describe

@@ -15,12 +15,17 @@ from fallline.scaling import NO_SPREAD, Scaling
 Array = NDArray[np.floating]
 
 MOST_POLISHING, POLISHED = 30, 1e-12  # Newton's steps, and their size, relative, at which they end
+MOST_DIFFERENT = 10_000  # targets that are counted one by one
 MOST_STEP = 2.0  # of one of them on a link's own scale: far from the optimum the curvature says little
 
 
 def best_constant(loss: Loss, rows: Rows) -> Any:
     """The best constant prediction on the link scale: what the intercept starts at, and the baseline."""
     y, weight, offset = next(iter(rows.sides()))
+    if len(y) < rows.m and (offset is None or loss.task == "classes"):
+        few = _different(rows)
+        if few is not None:  # classes and counts: each value once, with the weight of its rows
+            return loss.start(*few, None)
     guess = loss.start(y, np.ones(len(y)) if weight is None else weight, offset)
     return guess if len(y) == rows.m else _polished(loss, rows, guess)
 
@@ -32,6 +37,20 @@ def constant_loss(loss: Loss, rows: Rows, constant: Any) -> float:
         values = loss.value(y, _constant(constant, len(y), offset))
         total += float(values.sum() if weight is None else weight @ values)
     return total / rows.total_weight
+
+
+def _different(rows: Rows) -> tuple[Array, Array] | None:
+    """The different targets and the weight of each; None where they are many."""
+    found: dict[float, float] = {}
+    for y, weight, _ in rows.sides():
+        values, place = np.unique(y, return_inverse=True)
+        if len(values) + len(found) > 2 * MOST_DIFFERENT:
+            return None
+        heavy = np.bincount(place, weights=weight)
+        for value, its in zip(values.tolist(), heavy.tolist(), strict=True):
+            found[value] = found.get(value, 0.0) + its
+    values = np.array(sorted(found))
+    return values, np.array([found[value] for value in values.tolist()])
 
 
 def _polished(loss: Loss, rows: Rows, guess: Any) -> Any:

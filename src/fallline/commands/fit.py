@@ -47,7 +47,7 @@ def command(ctx: click.Context, /, file: str | None, sql: str | None, db: str | 
 
         fallline fit houses.csv --target price
     """
-    from fallline.commands.training import writable
+    from fallline.commands.training import drawable, writable
     from fallline.report.console import Console
     from fallline.rows.sources import SqlSource
 
@@ -60,7 +60,7 @@ def command(ctx: click.Context, /, file: str | None, sql: str | None, db: str | 
         raise click.UsageError("Give a FILE to train on; or --sql and --db.", ctx)
     source = Path(file or "query")
     out = writable(given["out"] or Path(f"{_stem(file or 'query')}.fall"), source)
-    plot = writable(given["plot"], source) if given["plot"] else None
+    plot = drawable(given["plot"], source) if given["plot"] else None
     table: Any = None if sql is None or db is None else SqlSource(sql, db)
     result = train_and_tell(console, table, options, file or table.name, given["jsonl"])
     saved = save(console, result, out, plot, source)
@@ -71,7 +71,7 @@ def command(ctx: click.Context, /, file: str | None, sql: str | None, db: str | 
 
 def _stem(file: str) -> str:
     """The model's name by default: that of the file, or of the folder."""
-    return Path(file.rstrip("/")).name.split("*")[0].split(".")[0] or "model"
+    return Path(file.rstrip("/")).name.split("*")[0].split(".")[0].strip("-") or "model"
 
 
 def train_and_tell(console: Console, table: Any, options: Options, source: str, jsonl: bool = False) -> Result:
@@ -86,10 +86,12 @@ def train_and_tell(console: Console, table: Any, options: Options, source: str, 
     live = LiveTable(console)
     try:
         result = run(prepared, options, [live, *([_print_event] if jsonl else [])])
-    except BaseException:
-        prepared.close(finished=False)
+    except BaseException as error:
+        prepared.close(finished=isinstance(error, Exception))
         raise
     prepared.close(finished=result.stop_reason != "interrupt")
+    if result.stop_reason == "interrupt" and Path(prepared.where).exists():
+        console.labelled("kept", f"{prepared.where}, for the same command to go on from; delete it if you will not")
     live.finish(result.gap, result.best_loss)
     console.line()
     console.labelled("method", result.method)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from fallline.result import Result
 
+PICTURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")
 UNEVEN = 10.0  # ratio of spreads that is worth a word in the header
 
 
@@ -180,6 +181,13 @@ def writable(path: Path, *sources: Path) -> Path:
     if any(path.exists() and source.exists() and path.samefile(source) for source in sources):
         raise SettingError(f"{path}: is the file that is being read; give another name to write to.")
     return path
+
+
+def drawable(path: Path, *sources: Path) -> Path:
+    """`path` if a picture can be written there."""
+    if path.suffix.lower() not in PICTURES:
+        raise SettingError(f"{path}: pictures are written as {', '.join(PICTURES)}.")
+    return writable(path, *sources)
 
 
 def _columns_told(prepared: Prepared) -> list[str]:

@@ -39,6 +39,7 @@ MANY_DATES_A_WEEK, MANY_DATES_A_YEAR, LONG = 14, 24, 360  # dates, dates and day
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 DAY_SECONDS = 86_400.0
+LARGEST_WHOLE = 2.0**53  # up to here float64 knows whole numbers
 EXAMPLES = 3  # unknown levels that a report shows
 
 
@@ -244,9 +245,11 @@ def as_floats(cells: pl.Series, source: str, first: int = 0) -> pl.Series:
     endless = floats.is_infinite()
     if endless.any():
         row = int(endless.arg_max() or 0)
+        where = (
+            f"in {int(endless.sum()):,} of {len(cells):,} rows (first: row" if not first else "in some rows (about row"
+        )
         raise DataError(
-            f"Column '{cells.name}' is infinite in {int(endless.sum()):,} of {len(cells):,} rows "
-            f"(first: row {first + row:,}, {floats[row]}). Correct these cells or leave them empty."
+            f"Column '{cells.name}' is infinite {where} {first + row:,}, {floats[row]}). Correct these cells or leave them empty."
         )
     return floats
 
@@ -275,10 +278,11 @@ def as_text(cells: pl.Series) -> pl.Series:
 
     kind = cells.dtype
     if kind.is_float():
-        numbers = cells.fill_nan(None)
-        if (numbers.drop_nulls() == numbers.drop_nulls().round(0)).all() and not numbers.is_infinite().any():
-            return numbers.cast(pl.Int64, strict=False).cast(pl.String)
-        return numbers.cast(pl.String)
+        numbers = cells.fill_nan(None)  # each cell by itself: what others are beside it must not matter
+        whole = (numbers == numbers.round(0)) & (numbers.abs() < LARGEST_WHOLE)
+        return numbers.cast(pl.String).zip_with(
+            ~whole.fill_null(False), numbers.cast(pl.Int64, strict=False).cast(pl.String)
+        )
     if kind.is_nested() or kind == pl.Binary:
         raise SchemaError(f"Column '{cells.name}' holds {_words(kind)}; the model was trained on text.")
     return cells.cast(pl.String)

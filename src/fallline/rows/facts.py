@@ -17,8 +17,8 @@ from fallline.rows.columns import as_floats, as_stamps, as_text, part_of
 if TYPE_CHECKING:
     import polars as pl
 
-MOST_COUNTED = 1_000_000  # different texts of a column: above, only those seen twice are counted on
-CROWDED = 0.9  # of the cells are different: the column names rows, and its texts are counted no further
+MOST_COUNTED = 200_000  # different texts of a column: above, only those seen twice are counted on
+CROWDED = 0.9  # of the cells are different: the column names rows
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Facts:
     high: float = -np.inf
     total: float = 0.0  # the sum of the filled cells of numbers
     counts: pl.DataFrame | None = None  # (level, rows): of text, of dates
-    crowded: bool = False
+    pruned: int = 0  # cells of texts that were counted no further, for each was met once among very many
     mask: int = 0  # a digest of which rows have holes: equal for columns with holes in the same rows
     row: int = 0  # the number of the first row
 
@@ -49,13 +49,12 @@ class Facts:
         if self.kind and other.kind and self.kind != other.kind:
             raise ValueError(f"column {self.name!r} holds {self.told} first and {other.told} later")
         kept = self if self.kind else replace(other, row=self.row)
-        crowded = self.crowded or other.crowded
-        counts, crowded = _joined(self.counts, other.counts, self.filled + other.filled, crowded)
+        counts, pruned = _joined(self.counts, other.counts)
         return replace(
             kept, cells=self.cells + other.cells, holes=self.holes + other.holes,
             first=self.first if self.first is not None else other.first,
             low=min(self.low, other.low), high=max(self.high, other.high), total=self.total + other.total,
-            counts=counts, crowded=crowded, mask=self.mask ^ other.mask,
+            counts=counts, pruned=self.pruned + other.pruned + pruned, mask=self.mask ^ other.mask,
         )  # fmt: skip
 
 
@@ -65,7 +64,7 @@ def facts_of(cells: pl.Series, row: int = 0) -> Facts:
 
     kind = cells.dtype
     if kind.is_numeric() and len(cells) and not cells.null_count():
-        numbers = cells.to_numpy()
+        numbers = cells.cast(pl.Float64).to_numpy()
         low, high, total = float(numbers.min()), float(numbers.max()), float(numbers.sum(dtype=np.float64))
         if np.isfinite(low) and np.isfinite(high):  # nearly always
             return Facts(cells.name, "number", str(kind), len(cells), 0, cells[0], low, high, total, row=row)
@@ -81,8 +80,8 @@ def facts_of(cells: pl.Series, row: int = 0) -> Facts:
         low, high, total = map(_number, (floats.min(), floats.max(), floats.sum()))
         return replace(facts, kind=source, low=low, high=high, total=total)
     if kind in (pl.String, pl.Categorical, pl.Enum):
-        counts, crowded = _counted(as_text(cells).alias("level"), facts.filled)
-        return replace(facts, kind="text", counts=counts, crowded=crowded)
+        counts, pruned = _few_enough(as_text(cells).alias("level").drop_nulls().value_counts(name="rows"))
+        return replace(facts, kind="text", counts=counts, pruned=pruned)
     if kind in (pl.Date, pl.Datetime):
         stamps = as_stamps(cells)
         clock = part_of(stamps, "time of day", "1970-01-01")
@@ -108,29 +107,22 @@ def dates_in(facts: Facts) -> list[datetime.date]:
     return list(facts.counts["level"].sort())
 
 
-def _counted(cells: pl.Series, filled: int) -> tuple[pl.DataFrame | None, bool]:
-    counts = cells.drop_nulls().value_counts(name="rows")
-    return _few_enough(counts, filled, False)
-
-
-def _joined(
-    a: pl.DataFrame | None, b: pl.DataFrame | None, filled: int, crowded: bool
-) -> tuple[pl.DataFrame | None, bool]:
+def _joined(a: pl.DataFrame | None, b: pl.DataFrame | None) -> tuple[pl.DataFrame | None, int]:
     import polars as pl
 
     if a is None or b is None:
-        return (b if a is None else a), crowded
-    both = pl.concat([a, b]).group_by("level").agg(pl.col("rows").sum())
-    return _few_enough(both, filled, crowded)
+        return (b if a is None else a), 0
+    return _few_enough(pl.concat([a, b]).group_by("level").agg(pl.col("rows").sum()))
 
 
-def _few_enough(counts: pl.DataFrame, filled: int, crowded: bool) -> tuple[pl.DataFrame, bool]:
+def _few_enough(counts: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """The counts; of very many different texts only those that were met twice, and how many others there were."""
     import polars as pl
 
     if counts.height <= MOST_COUNTED:
-        return counts, crowded
-    crowded = crowded or counts.height >= CROWDED * filled
-    return counts.filter(pl.col("rows") > 1), crowded
+        return counts, 0
+    kept = counts.filter(pl.col("rows") > 1)
+    return kept, counts.height - kept.height
 
 
 def _digest(holes: pl.Series, row: int) -> int:

@@ -119,8 +119,8 @@ def _as_floats(array: Any, X: Any) -> Array:
             except (TypeError, ValueError):
                 column = list(getattr(X, "columns", []))[j : j + 1] or [j]
                 raise DataError(
-                    f"X, column {column[0]!r}, row {i:,}: {str(cell)!r} is not a number. fit() takes numbers; turn "
-                    "text into numbers first, or give the file to `fallline fit FILE --target COLUMN`, which does it."
+                    f"X, column {column[0]!r}, row {i:,}: {str(cell)!r} is not a number. Turn text into "
+                    "numbers first, or name the target's column, as in fallline.fit(table, 'price'), which does it."
                 ) from None
     raise DataError(f"X must be an array of numbers; got {type(X).__name__} that NumPy reads as {array.dtype}.")
 

@@ -81,12 +81,13 @@ def _number(facts: Facts, rule: Rule, middle: Middle) -> Column | str:
 def _levels(facts: Facts, rule: Rule) -> Column | str:
     """Frequent levels in alphabetical order, then ``(other)`` for the rest and ``(missing)`` for holes."""
     counts = levels_in(facts)
-    different, marked = len(counts), rule.mark and facts.holes > 0
+    different, marked = len(counts) + facts.pruned, rule.mark and facts.holes > 0
     if different == 1 and not marked:
         return f"it has one value only ({counts[0][0]!r})"
-    if facts.crowded or (different > 1 and different >= CROWDED * facts.filled):
-        many = "nearly all" if facts.crowded else f"{different:,}"
-        return f"{many} of its {facts.filled:,} cells are different: it names rows, and tells nothing of new ones"
+    if different > 1 and different >= CROWDED * facts.filled:
+        return (
+            f"{different:,} of its {facts.filled:,} cells are different: it names rows, and tells nothing of new ones"
+        )
     frequent = [str(level) for level, rows in counts if rows >= rule.rare][: rule.most_levels + 1]
     if not frequent and different > 2:
         return f"none of its {different:,} levels has {rule.rare} rows"

@@ -74,6 +74,10 @@ def as_frame(table: Any) -> pl.DataFrame:
     if isinstance(table, pl.LazyFrame):
         return table.collect()
     if hasattr(table, "iloc") and hasattr(table, "columns"):  # pandas, which needs pyarrow for the direct way
+        names = [str(name) for name in table.columns]
+        double = next((name for name in names if names.count(name) > 1), None)
+        if double is not None:
+            raise DataError(f"The table has several columns named {double!r}. Give every column its own name.")
         return pl.DataFrame({str(name): _from_pandas(table[name]) for name in table.columns})
     if hasattr(table, "__arrow_c_stream__"):
         return pl.DataFrame(table)

@@ -47,8 +47,8 @@ def guess_loss(values: Any, count: int | None = None) -> tuple[str, str]:
     if values.dtype.kind in "OUSTb":
         if len(labels) > max(FEW_CLASSES, count / 2):
             raise TargetError(
-                f"The target is text, and {len(labels):,} of its {count:,} values are different ({labels[0]!r}, "
-                f"{labels[1]!r}, ...): these are neither numbers nor classes. Is it the right column?"
+                f"The target is text, and {len(labels):,} of its {count:,} values are different ({_plain(labels[0])!r}, "
+                f"{_plain(labels[1])!r}, ...): these are neither numbers nor classes. Is it the right column?"
             )
         return "softmax", f"{len(labels):,} classes"
     coded = 2 < len(labels) <= FEW_CLASSES and count >= ROWS_A_CLASS * len(labels)

@@ -12,12 +12,13 @@ from fallline.errors import DataError, SchemaError, SettingError, TargetError
 from fallline.family import suggest
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
-from fallline.rows.target import encode_target, guess_loss, labels_of, numbers_of
+from fallline.rows.target import FEW_CLASSES, encode_target, guess_loss, labels_of, numbers_of
 from fallline.tables.asked import Asked
 
 if TYPE_CHECKING:
     import polars as pl
 
+MOST_CLASSES = 1_000  # of softmax: a row costs as many numbers, and its curvature their square
 MOST_LABELS = 10_000  # different targets that are kept: more are numbers, or a mistake
 
 
@@ -34,6 +35,10 @@ def check_columns(columns: list[str], asked: Asked) -> None:
             listed = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
             hint = suggest(name, list(columns))
             raise SchemaError(f"{flag}: there is no column {name!r}.{hint} The columns are: {listed}.")
+    given = [name for name in wanted.values() if name is not None]
+    double = [name for name in given if given.count(name) > 1]
+    if double:
+        raise SettingError(f"{double[0]!r} is asked for twice, as two of target, weight, offset and exposure.")
     if asked.offset and asked.exposure:
         raise SettingError("--offset and --exposure: give one of them; exposure is an offset, its logarithm.")
 
@@ -61,6 +66,8 @@ def choose_rows(frame: pl.DataFrame, asked: Asked, lost: Counter[str]) -> pl.Dat
                     f"Column {column!r} holds {frame[column].dtype}; weights, offsets and exposures are numbers."
                 )
             keep(frame[column].is_not_null(), f"no {column}")
+    if asked.weight:
+        keep(frame[asked.weight] != 0, f"{asked.weight} is 0 (a row without weight is as good as absent)")
     if asked.exposure:
         if (frame[asked.exposure] < 0).any():
             raise DataError(
@@ -111,10 +118,16 @@ class Targets:
                 )
             self.many = True
 
-    def settle(self, asked: Asked) -> tuple[Loss, str]:
+    @property
+    def few(self) -> bool:
+        """Whether they may still be classes."""
+        return not self.many and self.labels is not None and len(self.labels) <= MOST_CLASSES
+
+    def settle(self, asked: Asked, lost: Counter[str]) -> tuple[Loss, str]:
         """(loss, why): the one asked for, or the one that fits these targets."""
         if self.count == 0 or self.labels is None:
-            raise TargetError(f"No row is left to train on: {self.name!r} is known in none.")
+            told = "; ".join(lost_told(lost)) or "there is none"
+            raise TargetError(f"No row is left to train on: {told}.")
         if asked.loss is not None:
             return as_loss(asked.loss), "as named"
         loss, why = ("squared", "number") if self.many else guess_loss(self.labels, self.count)
@@ -123,6 +136,15 @@ class Targets:
     def classes(self, form: Loss) -> tuple[Any, ...] | None:
         """The labels in order, where the loss is for classes. Raises TargetError where it cannot take them."""
         assert self.labels is not None
+        if form.task == "classes" and (
+            self.many or len(self.labels) > max(FEW_CLASSES, min(MOST_CLASSES, self.count / 2))
+        ):
+            told = f"more than {MOST_LABELS:,}" if self.many else f"{len(self.labels):,}"
+            raise TargetError(
+                f"{form.name.capitalize()} loss: {told} of the {self.count:,} targets are different, "
+                f"which is too many for classes. Is {self.name!r} a number? "
+                "For numbers use loss='squared'."
+            )
         if not self.many:
             encode_target(self.labels, form)  # complains of one value only, and of what the loss cannot take
         return None if form.task == "number" else labels_of(self.labels, form)
@@ -137,7 +159,7 @@ def plain_values(target: pl.Series) -> Any:
     """A target column as an array."""
     if target.dtype.is_temporal():
         raise TargetError(f"The target {target.name!r} holds dates; predict a number: days since some day, say.")
-    values = target.to_numpy()
+    values = (target.cast(float) if target.dtype.is_decimal() else target).to_numpy()
     return values.astype(str) if values.dtype.kind == "O" else values
 
 

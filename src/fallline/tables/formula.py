@@ -16,6 +16,7 @@ from fallline.errors import MissingExtraError, SchemaError, SettingError
 from fallline.family import suggest
 from fallline.rows.columns import as_text
 from fallline.rows.sources._base import Source
+from fallline.rows.sources.frames import brief
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,6 +41,8 @@ class Formula:
             import formulaic
         except ImportError:
             raise MissingExtraError("Formulas need formulaic: pip install 'fallline[formula]'.") from None
+        if "." in text.replace("~", " ").replace("+", " ").replace("-", " ").split():
+            raise SettingError(f"formula: got {text!r}; '.' is not supported: name the columns.")
         try:
             parsed = formulaic.Formula(text)
             left, right = list(getattr(parsed, "lhs", [])), list(getattr(parsed, "rhs", parsed))
@@ -50,9 +53,12 @@ class Formula:
         terms = tuple(tuple(str(factor.expr) for factor in term.factors) for term in right)
         constant = [term for term in terms if term in (("1",), ("0",))]
         named = tuple(term for term in terms if term not in constant)
+        target = str(left[0].factors[0].expr)
+        if (target,) in named:
+            raise SettingError(f"formula: got {text!r}; the target {target!r} is among the terms that predict it.")
         if not named:
             raise SettingError(f"formula: got {text!r}; after the ~ stands at least one column.")
-        return cls(text, str(left[0].factors[0].expr), named, ("1",) in constant)
+        return cls(text, target, named, ("1",) in constant)
 
     @classmethod
     def stored(cls, fields: dict[str, Any]) -> Formula:
@@ -69,10 +75,14 @@ class Formula:
         """The columns of the terms; and, if wanted, the target and columns that are taken along."""
         import polars as pl
 
-        columns = [_product(frame, term).alias(name) for term, name in zip(self.terms, self.names, strict=True)]
+        try:
+            columns = {name: _product(frame, term) for term, name in zip(self.terms, self.names, strict=True)}
+        except pl.exceptions.PolarsError as error:
+            raise SettingError(f"formula: got {self.text!r}, which cannot be computed: {brief(error)}.") from None
         if target:
-            columns.append(_factor(frame, self.target).alias(self.target))
-        return pl.DataFrame([*columns, *(frame[name] for name in beside if name in frame.columns)])
+            columns[self.target] = _factor(frame, self.target)
+        columns |= {name: frame[name] for name in beside if name in frame.columns}
+        return pl.DataFrame(columns)
 
 
 class FormulaSource(Source):
@@ -93,6 +103,10 @@ class FormulaSource(Source):
     def fingerprint(self) -> str | None:
         own = self.source.fingerprint
         return None if own is None else f"{own} {self.formula.text}"
+
+    @property
+    def changed(self) -> bool:
+        return self.source.changed
 
     @property
     def size(self) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fallline.errors import DataError, SettingError, TargetError
+from fallline.errors import DataError, SettingError
 from fallline.family import suggest
 from fallline.losses._base import Loss
 from fallline.rows._base import Rows
@@ -18,6 +18,7 @@ from fallline.rows.encoder import Encoder
 from fallline.rows.intake import Named
 from fallline.rows.sources import Source
 from fallline.rows.sources.frames import Widened
+from fallline.rows.target import encode_target
 from fallline.tables.asked import Asked
 from fallline.tables.choose import (
     Targets,
@@ -109,9 +110,9 @@ def _read(source: Source, asked: Asked, cache: Any, progress: Progress | None) -
     frames: list[pl.DataFrame] = []
     size, rows, streaming = 0, 0, None
     for frame in source.frames(frame_room(asked.budget)):
+        frame = dropped(frame, asked)
         if not rows:
             check_columns(frame.columns, asked)
-        frame = dropped(frame, asked)
         rows += frame.height
         if progress is not None:
             progress("reading", rows)
@@ -147,9 +148,10 @@ def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
     frame = choose_rows(frame, asked, lost)
     values, targets = plain_values(frame[asked.target]), Targets(asked.target)
     targets.see(values)
-    form, why = targets.settle(asked)
+    form, why = targets.settle(asked, lost)
     check_link(form, asked)
-    classes = targets.classes(form)
+    targets.classes(form)
+    _, classes = encode_target(values, form)  # complains with the row, and counts all of them
     train, held = _split(values, asked, classes is not None)
 
     def learn(part: pl.DataFrame) -> Encoder:
@@ -168,11 +170,7 @@ def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
             part, y = frame[chosen], values[chosen]
         X, _ = encoder.transform(part)
         sides = sides_of(part, asked)
-        made = ArrayRows(X, encoded_targets(y, form, classes), sides.get("weight"), sides.get("offset"))
-        if made.weight is not None and not made.weight.all():  # a row without weight is as good as absent
-            made = made.chosen(np.flatnonzero(made.weight))
-            check_weights(made.m, asked)
-        return made
+        return ArrayRows(X, encoded_targets(y, form, classes), sides.get("weight"), sides.get("offset"))
 
     return Prepared(
         name, form, why, asked, encoder, rows(train), rows(held) if len(held) else None, classes,
@@ -186,12 +184,6 @@ def dropped(frame: pl.DataFrame, asked: Asked) -> pl.DataFrame:
         if name not in frame.columns:
             raise DataError(f"--drop: there is no column '{name}' to drop.{suggest(name, frame.columns)}")
     return frame.drop(asked.drop)
-
-
-def check_weights(rows: int, asked: Asked) -> None:
-    """Raise TargetError where no row has any weight."""
-    if rows == 0:
-        raise TargetError(f"Column {asked.weight!r}: all weights are zero, so there is nothing to train on.")
 
 
 def check_link(form: Loss, asked: Asked) -> None:

@@ -15,13 +15,16 @@ from fallline.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
+BUCKET = "\0bucket"  # a column that no table has
 MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # SplitMix64's
 
 
 def row_hashes(first: int, count: int, seed: int) -> NDArray[np.uint64]:
     """A random number for each row, which depends on its number and the seed alone (SplitMix64; Steele et al. 2014)."""
     with np.errstate(over="ignore"):
-        z = (np.arange(first, first + count, dtype=np.uint64) + np.uint64(seed) * MIX[1] + np.uint64(1)) * MIX[0]
+        z = (np.arange(first, first + count, dtype=np.uint64) + np.uint64(seed % 2**64) * MIX[1] + np.uint64(1)) * MIX[
+            0
+        ]
         z = (z ^ (z >> np.uint64(30))) * MIX[1]
         z = (z ^ (z >> np.uint64(27))) * MIX[2]
         return np.asarray(z ^ (z >> np.uint64(31)))
@@ -40,7 +43,7 @@ class Spill:
         """Scatter these rows by their hashes."""
         import polars as pl
 
-        self._waiting.append(frame.with_columns(pl.Series("", hashes % np.uint64(len(self.files)))))
+        self._waiting.append(frame.with_columns(pl.Series(BUCKET, hashes % np.uint64(len(self.files)))))
         self._held += int(frame.estimated_size())
         self.rows += frame.height
         if self._held > self._room:
@@ -54,9 +57,9 @@ class Spill:
             return
         frame = pl.concat(self._waiting)
         self._waiting, self._held = [], 0
-        where = frame[""].to_numpy()
+        where = frame[BUCKET].to_numpy()
         order = np.argsort(where, kind="stable")
-        frame = frame.drop("")[order]
+        frame = frame.drop(BUCKET)[order]
         edges = np.searchsorted(where[order], np.arange(len(self.files) + 1))
         for k, file in enumerate(self.files):
             if edges[k] < edges[k + 1]:

@@ -34,7 +34,7 @@ from fallline.rows.stored import StoredRows
 from fallline.tables.asked import Asked
 from fallline.tables.choose import Targets, choose_rows, encoded_targets, lost_told, plain_values, sides_of
 from fallline.tables.median import median
-from fallline.tables.prepare import Prepared, Progress, check_link, check_weights
+from fallline.tables.prepare import Prepared, Progress, check_link
 from fallline.tables.spill import Spill, no_room, row_hashes
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ LEAST_ROWS = 5_000
 LEAST_BLOCK, MOST_BLOCK = 1 << 20, 32 << 20  # bytes
 FEW_BUCKETS, BUCKETS, MOST_BUCKETS = 8, 64, 1024
 UNPACKED = 2  # times the size of a file, about: rows in memory
+ONCE = "rows-once-"  # folders that nobody could find again
 STALE = 7 * 86_400  # seconds after which what a killed run left behind is deleted
-MASK = "missing values"
+HASH = "\0hash"  # a column that no table has
 
 
 class Cache:
@@ -75,13 +76,14 @@ class Cache:
         if self.folder is None:
             try:
                 self.home.mkdir(parents=True, exist_ok=True)
-                _sweep(self.home)
+                if not self.keep:
+                    _sweep(self.home)
                 if self.digest is not None and self._locked():
                     self.folder = self.home / f"rows-{self.digest}"
                     shutil.rmtree(self.folder, ignore_errors=True)
                     self.folder.mkdir()
                 else:  # nobody could find it again, or another process is at it
-                    self.folder = Path(tempfile.mkdtemp(prefix="rows-once-", dir=self.home))
+                    self.folder = Path(tempfile.mkdtemp(prefix=ONCE, dir=self.home))
             except OSError as error:
                 raise no_room(self.home, error) from None
         return self.folder
@@ -99,13 +101,15 @@ class Cache:
 
     def close(self, finished: bool) -> None:
         """Delete the folder unless it is to be kept: because the user named it, or because the run is not finished."""
-        if self.folder is not None and finished and not (self.keep and (self.folder / "train").exists()):
+        named = self.folder is not None and not self.folder.name.startswith(ONCE)
+        kept = named and (not finished or self.keep) and (self.folder or self.home).joinpath("train").exists()
+        if self.folder is not None and not kept:
             shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock is not None:
+            if not kept:
+                self._lock_file.unlink(missing_ok=True)  # while it is held: who waits for it sees that it is gone
             os.close(self._lock)
             self._lock = None
-            if finished and not self.keep:
-                (self.home / f"rows-{self.digest}.lock").unlink(missing_ok=True)
 
     def _locked(self) -> bool:
         if self._lock is not None:
@@ -114,14 +118,21 @@ class Cache:
             import fcntl
         except ImportError:  # Windows: two runs at once on the same table and settings are on their own
             return True
-        lock = os.open(self.home / f"rows-{self.digest}.lock", os.O_CREAT | os.O_RDWR)
+        lock = os.open(self._lock_file, os.O_CREAT | os.O_RDWR)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = os.fstat(lock).st_ino == self._lock_file.stat().st_ino  # not one that was deleted meanwhile
         except OSError:
+            mine = False
+        if not mine:
             os.close(lock)
             return False
         self._lock = lock
         return True
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.home / f"rows-{self.digest}.lock"
 
 
 def _home() -> Path:
@@ -130,11 +141,12 @@ def _home() -> Path:
 
 
 def _sweep(home: Path) -> None:
-    """Delete what runs left behind that nobody took up again."""
-    for folder in home.glob("rows-*"):
+    """Delete what runs left behind in our own folder that nobody took up again; a run writes to its folder at each pass."""
+    for found in home.glob("rows-*"):
         try:
-            if folder.is_dir() and time.time() - folder.stat().st_mtime > STALE:
-                shutil.rmtree(folder, ignore_errors=True)
+            newest = max(path.stat().st_mtime for path in [found, *found.rglob("*")])
+            if time.time() - newest > STALE:
+                shutil.rmtree(found, ignore_errors=True) if found.is_dir() else found.unlink(missing_ok=True)
         except OSError:
             continue
 
@@ -153,6 +165,7 @@ class Streaming:
         self.holes, self.first_holes = Counter[str](), dict[str, int]()
         self.form = None if asked.loss is None else as_loss(asked.loss)
         self.seen = 0
+        self.trained: Any = np.empty(0)  # targets among the rows to train on, while they may be classes
 
     def add(self, frame: pl.DataFrame) -> None:
         """The next rows of the table, a piece at a time: several copies of a piece are made on the way."""
@@ -165,13 +178,15 @@ class Streaming:
 
         first, self.seen = self.seen, self.seen + frame.height
         hashes = row_hashes(first, frame.height, self.asked.seed)
-        frame = choose_rows(frame.with_columns(pl.Series(MASK, hashes)), self.asked, self.lost)
-        sides = sides_of(frame, self.asked)
-        if "weight" in sides and not sides["weight"].all():  # a row without weight is as good as absent
-            frame = frame.filter(sides["weight"] > 0.0)
-        self._see_targets(plain_values(frame[self.asked.target]), first)
-        hashes, frame = frame[MASK].to_numpy(), frame.drop(MASK)
+        frame = choose_rows(frame.with_columns(pl.Series(HASH, hashes)), self.asked, self.lost)
+        sides_of(frame, self.asked)  # complains of what cannot be
+        values = plain_values(frame[self.asked.target])
+        self._see_targets(values, first)
+        hashes, frame = frame[HASH].to_numpy(), frame.drop(HASH)
         held = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53 < self.asked.check
+        if self.targets.few and (self.form is None or self.form.task != "number"):
+            held &= np.isin(values, self.trained)  # a class is checked on when there are rows of it to train on
+            self.trained = np.union1d(self.trained, np.unique(values[~held])) if len(values) else self.trained
         others = [n for n in (self.asked.target, self.asked.weight, self.asked.offset, self.asked.exposure) if n]
         features = frame.drop(others)
         for name in features.columns:
@@ -194,9 +209,8 @@ class Streaming:
         asked = self.asked
         self.train.flush()
         self.check.flush()
-        form, why = self.targets.settle(asked)
+        form, why = self.targets.settle(asked, self.lost)
         check_link(form, asked)
-        check_weights(self.train.rows, asked)
         classes = self.targets.classes(form)
         encoder = Encoder.learn_facts(
             self.facts, self._middle, asked.target, na=asked.na, weight=asked.weight, offset=asked.offset,

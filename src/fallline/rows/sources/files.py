@@ -68,7 +68,11 @@ def _standard_input() -> Source:
     spool = folder / "input.csv"
     with spool.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
-    source = TextSource([existing(spool)], "standard input", None, spool.stat().st_size)
+    try:
+        source = TextSource([existing(spool)], "standard input", None, spool.stat().st_size)
+    except DataError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise DataError(str(error).replace(str(spool), "standard input (which must be CSV)")) from None
     weakref.finalize(source, shutil.rmtree, folder, ignore_errors=True)
     return source
 

@@ -51,7 +51,10 @@ class LazySource(Source):
 
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
         try:
-            for frame in batches(self.query) if room is None else slices(self.query, room):
+            plain = room is not None and bool(
+                self.files
+            )  # of a scan alone a slice is what it was; of a query, maybe not
+            for frame in slices(self.query, room or 0) if plain else batches(self.query):
                 yield self._dated(frame) if self.dates else frame
         except _reading_errors() as error:
             raise DataError(f"{self.name} cannot be read: {brief(error)}.") from None

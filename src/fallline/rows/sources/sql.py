@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fallline.errors import DataError, MissingExtraError, SettingError
 from fallline.rows.sources._base import Source
-from fallline.rows.sources.frames import brief
+from fallline.rows.sources.frames import brief, stamp
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,9 +50,8 @@ class SqlSource(Source):
         """Of the query and the file; a server does not say whether its rows have changed."""
         if self.path is None or not self.path.exists():
             return None
-        told = self.path.stat()
-        made_of = f"{self.query} {self.path.resolve()} {told.st_size} {told.st_mtime_ns}"
-        return hashlib.blake2b(made_of.encode(), digest_size=16).hexdigest()
+        logs = [self.path.with_name(self.path.name + end) for end in ("-wal", ".wal")]  # of what is not in the file yet
+        return hashlib.blake2b(f"{self.query} {stamp([self.path, *logs])}".encode(), digest_size=16).hexdigest()
 
     def _sqlite(self) -> Iterator[pl.DataFrame]:
         driver = _driver("adbc_driver_sqlite.dbapi", "sql")

@@ -56,7 +56,8 @@ class TextSource(Source):
 
         for file in self.files:
             try:
-                for frame in self._quickly(file) if room is None else map(self._parsed, self._chunks(file, room)):
+                quick = room is None and not any("\n" in name for name in self.header)
+                for frame in self._quickly(file) if quick else map(self._parsed, self._chunks(file, room or CHUNK)):
                     yield self._read(frame, file)
             except (pl.exceptions.PolarsError, OSError, EOFError, ValueError) as error:
                 if isinstance(error, DataError):
@@ -98,7 +99,7 @@ class TextSource(Source):
         """All of the file mapped into memory at once, which is fastest."""
         import polars as pl
 
-        return batches(pl.scan_csv(file, **self._how))
+        return batches(pl.scan_csv(file, has_header=False, skip_rows=1, **self._how))
 
     @property
     def _how(self) -> dict[str, Any]:
@@ -213,10 +214,13 @@ def _sample(files: list[Path], separator: str, header: tuple[str, ...]) -> pl.Da
 
     records: list[list[str]] = []
     for file in files:
-        with _opened(file) as lines:
-            reader = csv.reader(lines, delimiter=separator)
-            next(reader)
-            records += itertools.islice(reader, HEAD_LINES)
+        try:
+            with _opened(file) as lines:
+                reader = csv.reader(lines, delimiter=separator)
+                next(reader)
+                records += itertools.islice(reader, HEAD_LINES)
+        except (UnicodeDecodeError, OSError, EOFError, csv.Error) as error:
+            raise DataError(f"{file} cannot be read: {brief(error)}.") from None
         if file.suffix.lower() not in PACKED and file.stat().st_size > 2 * PLACES * PLACE_BYTES:
             records += _further(file, separator)
     kept = [record for record in records if len(record) == len(header)]
