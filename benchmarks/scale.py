@@ -184,6 +184,31 @@ def vowpal(folder: Path, given: Any) -> list[Line]:
     return lines
 
 
+def grow(folder: Path, given: Any) -> list[Line]:
+    """Streamed with a budget of 500 MB: seconds for a million rows, of tables of one to twenty-five million."""
+    import polars as pl
+
+    import fallline
+
+    taken: dict[int, float] = {}
+    for millions in (1, 5, 25):
+        folders = [folder / f"part{k:02}" for k in range(millions)]
+        for each in folders:
+            each.mkdir(exist_ok=True)
+        file = folder / f"grow{millions}.parquet"
+        pl.scan_parquet([made(each, 1_000_000, "parquet") for each in folders]).sink_parquet(file)
+        how: dict[str, Any] = {"drop": ["number"], "loss": "logistic", "memory": "500MB"}
+        began = time.perf_counter()
+        fallline.fit(file, "yes", **how)
+        taken[millions] = time.perf_counter() - began
+        file.unlink()
+    peer = "a million rows, times as many"
+    return [
+        (f"logistic, {k},000,000 rows in 500 MB", "linear: 1", seconds, peer, taken[1] * k)
+        for k, seconds in taken.items()
+    ]
+
+
 def codes(folder: Path, given: Any) -> list[Line]:
     """A pass over flights with four text columns: codes beside one-hot CSR, in time and in room."""
     import polars as pl
@@ -245,7 +270,7 @@ def claims(folder: Path, given: Any) -> list[Line]:
 
 
 CASES: dict[str, Callable[[Path, Any], list[Line]]] = {
-    "parquet": parquet, "text": text, "vowpal": vowpal, "codes": codes, "claims": claims,
+    "parquet": parquet, "text": text, "vowpal": vowpal, "grow": grow, "codes": codes, "claims": claims,
 }  # fmt: skip
 
 if __name__ == "__main__":
