@@ -25,7 +25,7 @@ def command(
     Columns may stand in any order, and the target may be there or not. For classes the probability of each is given
     beside the label.
     """
-    from fallline.commands.training import opened, writable
+    from fallline.commands.training import opened, stopping_gently, until, writable
     from fallline.errors import SettingError
     from fallline.report.console import Console
     from fallline.result import load
@@ -41,11 +41,12 @@ def command(
             f"{model}: was trained on arrays, so the columns of a table mean nothing to it; use it in Python."
         )
     predictor = Predictor(result, result.encoder, file)
-    answers = predictor.frames(opened(file, memory, result.encoder.kinds))
-    if out is None:
-        write_csv(answers, lambda text: click.echo(text, nl=False))
-    else:
-        write_table(answers, out)
+    with stopping_gently() as stopped:  # between two frames: Polars would pass Ctrl-C on in the middle of cleaning up
+        frames = until(stopped, opened(file, memory, result.encoder.kinds))
+        if out is None:
+            write_csv(predictor.frames(frames), lambda text: click.echo(text, nl=False))
+        else:
+            write_table(predictor.frames(frames), out)
     for sentence in [] if predictor.report is None else predictor.report.sentences():
         console.labelled("note", sentence)
     if out is not None:

@@ -119,6 +119,14 @@ def stopping_gently() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
+def until(stopped: Callable[[], bool], frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The frames until Ctrl-C is pressed, which is raised where they are asked for."""
+    for frame in frames:
+        if stopped():
+            raise KeyboardInterrupt
+        yield frame
+
+
 def show_header(console: Console, prepared: Prepared) -> None:
     """What was read, guessed, split and prepared, before the first step."""
     encoder, options = prepared.encoder, prepared.asked
