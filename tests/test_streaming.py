@@ -195,8 +195,11 @@ def test_a_journal_answers_what_it_knows(tmp_path: Path) -> None:
     assert asked_for == [0, 1]
 
 
+SMALLEST = "from fallline.tables import asked; asked.LEAST_MEMORY = 1"
+
+
 def command(*rest: str) -> list[str]:
-    return [sys.executable, "-c", "from fallline.cli import main; main()", "fit", *rest]
+    return [sys.executable, "-c", f"{SMALLEST}; from fallline.cli import main; main()", "fit", *rest]
 
 
 @pytest.mark.parametrize(
@@ -204,10 +207,10 @@ def command(*rest: str) -> list[str]:
 )
 def test_killed_at_any_moment_it_goes_on(how: tuple[str, ...], tmp_path: Path) -> None:
     """Twenty kills in all: the result is that of a run that was left alone, to the last bit."""
-    big = pl.concat([table()] * 40).with_columns(a=pl.Series(np.random.default_rng(1).normal(size=40 * ROWS)))
+    big = pl.concat([table()] * 15).with_columns(a=pl.Series(np.random.default_rng(1).normal(size=15 * ROWS)))
     file = tmp_path / "t.parquet"
     big.drop("number", "time", "sort", "heavy", "day").write_parquet(file)
-    args = (str(file), "--target", "count", "--loss", "poisson", "--memory", "50MB", "--quiet", *how)
+    args = (str(file), "--target", "count", "--loss", "poisson", "--memory", "5MB", "--quiet", *how)
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "kept"), "FALLLINE_NUM_THREADS": "2"}
 
     def run(out: str, seconds: float | None) -> bool:
@@ -237,6 +240,8 @@ def test_killed_at_any_moment_it_goes_on(how: tuple[str, ...], tmp_path: Path) -
 PEAK = """
 import pathlib, sys
 from fallline.cli import main
+from fallline.tables import asked
+asked.LEAST_MEMORY = 1
 try:
     main(sys.argv[1:])
 except SystemExit as end:
@@ -254,10 +259,10 @@ KINDS = [("number", "squared", False), ("yes", "logistic", True), ("count", "poi
 @pytest.mark.parametrize(("target", "loss", "text"), KINDS)
 def test_memory_stays_within_the_budget(target: str, loss: str, text: bool, tmp_path: Path) -> None:
     """A file of twenty times the budget: peak below the budget and the interpreter's own 350 MB, predicting too."""
-    rng, rows, budget = np.random.default_rng(0), 250_000, 50
+    rng, rows, budget = np.random.default_rng(0), 100_000, 20
     model, file, parts = tmp_path / "m.fall", tmp_path / "t.parquet", []
     beside = table(rows).select("town", "kind", target) if text else table(rows).select(target)
-    for k in range(20):  # 5,000,000 rows of 24 or more numbers and words: 1 GB in memory
+    for k in range(20):  # 2,000,000 rows of 24 or more numbers and words: 400 MB in memory
         frame = pl.DataFrame({f"x{j}": rng.normal(size=rows) for j in range(25 - text)})
         parts.append(tmp_path / f"part{k:02}.parquet")
         pl.concat([frame, beside], how="horizontal").write_parquet(parts[-1])
