@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -253,8 +254,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if os.geteuid() == 0:  # the server refuses to be run by root
         as_who = ["runuser", "-u", "postgres", "--"]
         for above in (folder, *folder.parents):
-            if str(above).startswith("/tmp/"):
-                above.chmod(0o755)
+            if above == Path(tempfile.gettempdir()):
+                break
+            above.chmod(0o755)
         shutil.chown(folder, "postgres")
 
     def run(*words: str) -> None:
