@@ -23,7 +23,6 @@ from polars.testing import assert_frame_equal
 import fallline
 from fallline.errors import DataError, SettingError
 from fallline.rows.sources import SqlSource, as_source
-from fallline.rows.sources.text import CHUNK
 
 ROWS = 500
 
@@ -151,8 +150,8 @@ def test_text_that_changes_its_mind(tmp_path: Path) -> None:
         read({50_001: "1,x2"})
     with pytest.raises(DataError, match=r"line 50,001: 4 cells"):
         read({50_001: "1,x2,3,4"})
-    result = fallline.fit(file, "y") if read({41_234: "2.5,x1,3"}).height else None
-    assert result is not None and str(result.verdict) in ("converged", "good enough")
+    read({41_234: "2.5,x1,3"})
+    assert str(fallline.fit(file, "y").verdict) == "converged"
 
 
 def test_quotes_may_hold_anything(tmp_path: Path) -> None:
@@ -161,7 +160,6 @@ def test_quotes_may_hold_anything(tmp_path: Path) -> None:
     frame.write_csv(tmp_path / "t.csv")
     for room in (None, 64, 1000):
         assert all_of(tmp_path / "t.csv", room)["word"].to_list() == words
-    assert CHUNK > 1000
 
 
 def test_damaged_files_are_one_sentence(tmp_path: Path) -> None:
@@ -273,7 +271,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         run(str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
 
 
-def test_postgresql(postgres: str) -> None:
+def test_postgresql(postgres: str, tmp_path: Path) -> None:
     """Typed and streamed from a real server; numbers of arbitrary precision are numbers, not text."""
     import adbc_driver_postgresql.dbapi as driver
 
@@ -289,9 +287,20 @@ def test_postgresql(postgres: str) -> None:
     result = fallline.fit(source, "price", check=0.2)
     assert result.feature_names == ("area", "town=Rome", "sea", "rooms", "rooms is missing")
     code = "from fallline.cli import main; main()"
-    words = ["fit", "--sql", source.query, "--db", postgres, "--target", "price", "--out", os.devnull + "x"]
+    words = [
+        "fit",
+        "--sql",
+        source.query,
+        "--db",
+        postgres,
+        "--target",
+        "price",
+        "--out",
+        str(tmp_path / "m.fall"),
+        "--quiet",
+    ]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2 and "there is no folder" in done.stderr or done.returncode == 0, done.stderr
+    assert done.returncode == 0 and "converged" in done.stderr, done.stderr
     with pytest.raises(DataError, match="does not exist"):
         all_of(SqlSource("select * from nothing", postgres))
 

@@ -53,13 +53,11 @@ def read(table: Any, options: Options, name: str, console: Console) -> Prepared:
 
 def _read_whole(file: str) -> bool:
     """Whether it is a small file of a kind that is read whole; or no file at all, which reading will tell."""
-    from fallline.rows.sources import is_large, is_remote
+    from fallline.rows.sources import is_large, is_several
     from fallline.rows.sources.libsvm import LIBSVM
+    from fallline.rows.sources.text import PACKED
 
-    path = Path(file)
-    several = is_remote(file) or file == "-" or path.is_dir() or any(mark in file for mark in "*?[")
-    packed = len(path.suffixes) > 1 and path.suffix.lower() in (".gz", ".zst")
-    return not (several or packed or is_large(file) or path.suffix.lower() in LIBSVM)
+    return not (is_several(file) or is_large(file) or Path(file).suffix.lower() in (*LIBSVM, *PACKED))
 
 
 def opened(file: str, memory: str | None, kinds: dict[str, str]) -> Iterator[pl.DataFrame]:

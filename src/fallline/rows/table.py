@@ -23,7 +23,7 @@ PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc")
 JSON_LINES = (".jsonl", ".ndjson")
 SUFFIXES = (*DELIMITED, *PARQUET, *ARROW, *JSON_LINES)
-MOST_TOLD = 200  # characters of another library's message that an error repeats
+MOST_TOLD = 300  # characters of another library's message that an error repeats
 
 
 def read_table(path: str | Path, *, drop: Collection[str] = (), kinds: Mapping[str, str] | None = None) -> pl.DataFrame:
@@ -47,11 +47,7 @@ def read_table(path: str | Path, *, drop: Collection[str] = (), kinds: Mapping[s
     """
     file = existing(Path(path))
     suffix = file.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise DataError(
-            f"{file}: files ending in {suffix or 'nothing'!r} are not tables that fallline reads; it reads "
-            f"{', '.join(SUFFIXES)}."
-        )
+    check_suffix(str(file), suffix)
     try:
         if suffix in DELIMITED:
             return _delimited(file, drop, kinds)
@@ -60,6 +56,15 @@ def read_table(path: str | Path, *, drop: Collection[str] = (), kinds: Mapping[s
         return date_text(_without(_binary(file, suffix), drop, file), _row)
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}.") from None
+
+
+def check_suffix(name: str, suffix: str) -> None:
+    """Raise DataError where files that end so are not read."""
+    if suffix not in SUFFIXES:
+        raise DataError(
+            f"{name}: files ending in {suffix or 'nothing'!r} are not tables that fallline reads; it reads "
+            f"{', '.join(SUFFIXES)}, and .libsvm."
+        )
 
 
 def as_frame(table: Any) -> pl.DataFrame:
@@ -132,7 +137,7 @@ def _json_lines(file: Path, drop: Collection[str], kinds: Mapping[str, str] | No
     try:
         frame = pl.read_ndjson(file, infer_schema_length=None)
     except (pl.exceptions.PolarsError, ValueError) as error:
-        raise DataError(f"{file} is not one JSON object a line: {_brief(error)}.") from None
+        raise DataError(f"{file} is not one JSON object a line: {brief(error)}.") from None
     return _typed(_without(_with_rows(frame, file), drop, file), lambda row: f"line {_json_line(file, row):,}", kinds)
 
 
@@ -161,7 +166,7 @@ def _binary(file: Path, suffix: str) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         if isinstance(error, PermissionError):
             raise
-        raise DataError(f"{file} cannot be read as {kind}; it may be truncated ({_brief(error)}).") from None
+        raise DataError(f"{file} cannot be read as {kind}; it may be truncated ({brief(error)}).") from None
     return _with_rows(frame, file)
 
 
@@ -182,6 +187,7 @@ def _row(row: int) -> str:
     return f"row {row:,}"
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
+    """The first line of another library's message."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")[:MOST_TOLD]

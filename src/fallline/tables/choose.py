@@ -12,7 +12,7 @@ from fallline.errors import DataError, SchemaError, SettingError, TargetError
 from fallline.family import suggest
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
-from fallline.rows.target import FEW_CLASSES, encode_target, guess_loss, labels_of, numbers_of
+from fallline.rows.target import FEW_CLASSES, encode_target, guess_loss, labels_of
 from fallline.tables.asked import Asked
 
 if TYPE_CHECKING:
@@ -118,10 +118,13 @@ class Targets:
                 )
             self.many = True
 
-    @property
-    def few(self) -> bool:
-        """Whether they may still be classes."""
-        return not self.many and self.labels is not None and len(self.labels) <= MOST_CLASSES
+    def are_classes(self, form: Loss | None) -> bool:
+        """Whether they are classes, or may turn out to be: by the loss if that is named, else as it would be guessed."""
+        if self.many or self.labels is None:
+            return False
+        if form is not None:
+            return form.task != "number" and len(self.labels) <= MOST_CLASSES
+        return self.labels.dtype.kind not in "iuf" or len(self.labels) <= FEW_CLASSES
 
     def settle(self, asked: Asked, lost: Counter[str]) -> tuple[Loss, str]:
         """(loss, why): the one asked for, or the one that fits these targets."""
@@ -148,11 +151,6 @@ class Targets:
         if not self.many:
             encode_target(self.labels, form)  # complains of one value only, and of what the loss cannot take
         return None if form.task == "number" else labels_of(self.labels, form)
-
-
-def encoded_targets(values: NDArray[Any], form: Loss, classes: tuple[Any, ...] | None) -> NDArray[np.float64]:
-    """Targets as the numbers that the loss takes, of a part of the rows."""
-    return numbers_of(values, form, classes)
 
 
 def plain_values(target: pl.Series) -> Any:

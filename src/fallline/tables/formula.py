@@ -16,7 +16,7 @@ from fallline.errors import MissingExtraError, SchemaError, SettingError
 from fallline.family import suggest
 from fallline.rows.columns import as_text
 from fallline.rows.sources._base import Source
-from fallline.rows.sources.frames import brief
+from fallline.rows.table import brief
 
 if TYPE_CHECKING:
     import polars as pl
@@ -90,7 +90,7 @@ class FormulaSource(Source):
 
     def __init__(self, source: Source, formula: Formula, beside: tuple[str, ...]) -> None:
         self.source, self.formula, self.beside = source, formula, beside
-        self.name, self.again = source.name, source.again
+        self.name = source.name
 
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
         for frame in self.source.frames(room):

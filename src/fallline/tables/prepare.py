@@ -18,13 +18,12 @@ from fallline.rows.encoder import Encoder
 from fallline.rows.intake import Named
 from fallline.rows.sources import Source
 from fallline.rows.sources.frames import Widened
-from fallline.rows.target import encode_target
+from fallline.rows.target import encode_target, numbers_of
 from fallline.tables.asked import Asked
 from fallline.tables.choose import (
     Targets,
     check_columns,
     choose_rows,
-    encoded_targets,
     lost_told,
     plain_values,
     sides_of,
@@ -33,6 +32,7 @@ from fallline.tables.choose import (
 if TYPE_CHECKING:
     import polars as pl
 
+# Measured: 3,000,000 flights, 72 MB as a table, peaked 420 MB above the libraries.
 IN_MEMORY = 6  # times the size of the table: itself, its parts, what is made of them, and room to make it
 SCARCE = 2 * 10**9  # bytes of a budget below which sources are read in small frames
 FRAME_SHARE = 16  # of the budget: one frame
@@ -170,7 +170,7 @@ def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
             part, y = frame[chosen], values[chosen]
         X, _ = encoder.transform(part)
         sides = sides_of(part, asked)
-        return ArrayRows(X, encoded_targets(y, form, classes), sides.get("weight"), sides.get("offset"))
+        return ArrayRows(X, numbers_of(y, form, classes), sides.get("weight"), sides.get("offset"))
 
     return Prepared(
         name, form, why, asked, encoder, rows(train), rows(held) if len(held) else None, classes,

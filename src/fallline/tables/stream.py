@@ -31,8 +31,9 @@ from fallline.rows.learning import Read
 from fallline.rows.packed import FORMAT, Reader, Shape, Writer, read_index
 from fallline.rows.sources import Source
 from fallline.rows.stored import StoredRows
+from fallline.rows.target import numbers_of
 from fallline.tables.asked import Asked
-from fallline.tables.choose import Targets, choose_rows, encoded_targets, lost_told, plain_values, sides_of
+from fallline.tables.choose import Targets, choose_rows, lost_told, plain_values, sides_of
 from fallline.tables.median import median
 from fallline.tables.prepare import Prepared, Progress, check_link
 from fallline.tables.spill import Spill, no_room, row_hashes
@@ -40,9 +41,10 @@ from fallline.tables.spill import Spill, no_room, row_hashes
 if TYPE_CHECKING:
     import polars as pl
 
-WAITING_SHARE, PIECE_SHARE, BUCKET_SHARE, BLOCK_SHARE = 16, 32, 16, 16  # of the budget: rows that wait, that are
-# worked on, that are shuffled together, that are read together
-LEAST_ROWS = 5_000
+# Parts of the budget: rows that wait, a piece that is worked on (of which there are several copies for a moment), a file to
+# shuffle, a block of which two are in memory. Together about half of it; tests/test_streaming.py measures the peak.
+WAITING_SHARE, PIECE_SHARE, BUCKET_SHARE, BLOCK_SHARE = 16, 32, 16, 16
+LEAST_ROWS = 5_000  # of a piece: a few hundred calls of Polars should not be all that it costs
 LEAST_BLOCK, MOST_BLOCK = 1 << 20, 32 << 20  # bytes
 FEW_BUCKETS, BUCKETS, MOST_BUCKETS = 8, 64, 1024
 UNPACKED = 2  # times the size of a file, about: rows in memory
@@ -101,10 +103,12 @@ class Cache:
 
     def close(self, finished: bool) -> None:
         """Delete the folder unless it is to be kept: because the user named it, or because the run is not finished."""
-        named = self.folder is not None and not self.folder.name.startswith(ONCE)
-        kept = named and (not finished or self.keep) and (self.folder or self.home).joinpath("train").exists()
-        if self.folder is not None and not kept:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        kept = False
+        if self.folder is not None:
+            again = (self.folder / "train").exists() and not self.folder.name.startswith(ONCE)  # of use to another run
+            kept = again and (self.keep or not finished)
+            if not kept:
+                shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock is not None:
             if not kept:
                 self._lock_file.unlink(missing_ok=True)  # while it is held: who waits for it sees that it is gone
@@ -165,7 +169,7 @@ class Streaming:
         self.holes, self.first_holes = Counter[str](), dict[str, int]()
         self.form = None if asked.loss is None else as_loss(asked.loss)
         self.seen = 0
-        self.trained: Any = np.empty(0)  # targets among the rows to train on, while they may be classes
+        self.trained: Any = None  # classes among the rows to train on
 
     def add(self, frame: pl.DataFrame) -> None:
         """The next rows of the table, a piece at a time: several copies of a piece are made on the way."""
@@ -184,9 +188,11 @@ class Streaming:
         self._see_targets(values, first)
         hashes, frame = frame[HASH].to_numpy(), frame.drop(HASH)
         held = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53 < self.asked.check
-        if self.targets.few and (self.form is None or self.form.task != "number"):
-            held &= np.isin(values, self.trained)  # a class is checked on when there are rows of it to train on
-            self.trained = np.union1d(self.trained, np.unique(values[~held])) if len(values) else self.trained
+        if self.targets.are_classes(self.form):
+            known = np.unique(values[~held])  # a class is checked on when there are rows of it to train on
+            self.trained = known if self.trained is None else np.union1d(self.trained, known)
+            held &= np.isin(values, self.trained)
+            self.trained = np.union1d(self.trained, np.unique(values))
         others = [n for n in (self.asked.target, self.asked.weight, self.asked.offset, self.asked.exposure) if n]
         features = frame.drop(others)
         for name in features.columns:
@@ -240,7 +246,7 @@ class Streaming:
             raise TargetError(f"The target is not finite (first: about row {row:,}). Drop these rows.")
         if self.form is not None and self.form.task == "number" and len(values):
             try:
-                encoded_targets(values, self.form, None)
+                numbers_of(values, self.form, None)
             except TargetError as error:
                 raise TargetError(f"In the rows from {first:,} on: {error}") from None
 
@@ -275,7 +281,7 @@ class Streaming:
                 continue
             frame = frame[np.random.default_rng([self.asked.seed, k]).permutation(frame.height)]
             X, _ = encoder.transform(frame, how)
-            y = encoded_targets(plain_values(frame[self.asked.target]), form, classes)
+            y = numbers_of(plain_values(frame[self.asked.target]), form, classes)
             yield X, {"y": y, **sides_of(frame, self.asked)}
             spill.remove(k)
 

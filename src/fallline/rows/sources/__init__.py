@@ -7,12 +7,12 @@ from typing import Any
 
 from fallline.errors import DataError
 from fallline.rows.sources._base import Source
-from fallline.rows.sources.files import is_large, is_remote, scan_files
+from fallline.rows.sources.files import is_large, is_several, scan_files
 from fallline.rows.sources.frames import FrameSource, LazySource, StreamSource
 from fallline.rows.sources.libsvm import LIBSVM, LibsvmSource
 from fallline.rows.sources.sql import SqlSource
 
-__all__ = ["FrameSource", "LazySource", "Source", "SqlSource", "StreamSource", "as_source", "is_large", "is_remote"]
+__all__ = ["FrameSource", "LazySource", "Source", "SqlSource", "StreamSource", "as_source", "is_large", "is_several"]
 
 
 def as_source(table: Any) -> Source:

@@ -16,7 +16,6 @@ class Source(abc.ABC):
     """A table, wherever it is. All frames have the same columns of the same types."""
 
     name: str  # what headers and errors call it
-    again = True  # whether `frames` can be asked for more than once
 
     @abc.abstractmethod
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from fallline.errors import DataError
 from fallline.rows.cells import EMPTY_WORDS
 from fallline.rows.sources._base import Source
-from fallline.rows.sources.frames import LazySource, brief, stamp
-from fallline.rows.sources.text import TextSource
-from fallline.rows.table import ARROW, DELIMITED, JSON_LINES, PARQUET, SUFFIXES, existing
+from fallline.rows.sources.frames import LazySource, stamp
+from fallline.rows.sources.text import PACKED, TextSource
+from fallline.rows.table import ARROW, DELIMITED, JSON_LINES, PARQUET, SUFFIXES, brief, check_suffix, existing
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +28,16 @@ LARGE = 256 << 20  # bytes of a file that is streamed rather than read whole
 def is_remote(path: Any) -> bool:
     """Whether it is an address, not a path."""
     return bool(REMOTE.match(str(path)))
+
+
+def is_several(path: Any) -> bool:
+    """Whether it stands for more than a file on this machine: an address, a folder, a pattern, standard input."""
+    text = str(path)
+    return is_remote(text) or text == "-" or Path(text).is_dir() or (_is_pattern(text) and not Path(text).exists())
+
+
+def _is_pattern(text: str) -> bool:
+    return any(mark in text for mark in "*?[")
 
 
 def is_large(path: Any) -> bool:
@@ -83,7 +93,7 @@ def _files(given: str) -> list[Path]:
         if not found:
             raise DataError(f"{given} is a folder without a table in it ({', '.join(SUFFIXES)}).")
         return found
-    if any(mark in given for mark in "*?[") and not Path(given).exists():
+    if _is_pattern(given) and not Path(given).exists():
         found = sorted(Path(name) for name in glob.glob(given, recursive=True) if Path(name).is_file())
         if not found:
             raise DataError(f"{given}: no file has such a name.")
@@ -94,7 +104,7 @@ def _files(given: str) -> list[Path]:
 def _suffix(name: str) -> str:
     """``.csv`` of ``sales.csv`` and of ``sales.csv.gz``."""
     name = name.lower().split("?")[0]
-    for packed in (".gz", ".zst", ".zstd", ".zlib"):
+    for packed in PACKED:
         name = name.removesuffix(packed)
     return Path(name).suffix
 
@@ -104,10 +114,7 @@ def _scanned(
 ) -> LazySource:
     import polars as pl
 
-    if suffix not in SUFFIXES:
-        raise DataError(
-            f"{name}: files ending in {suffix or 'nothing'!r} are not tables that fallline reads; it reads {', '.join(SUFFIXES)}."
-        )
+    check_suffix(name, suffix)
     try:
         query = _query(paths, suffix, hive)
         schema = query.collect_schema()

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from fallline.errors import DataError, MissingExtraError
 from fallline.rows.cells import date_form, read_dates
 from fallline.rows.sources._base import BATCH_ROWS, Source
-from fallline.rows.table import as_frame
+from fallline.rows.table import as_frame, brief
 
 if TYPE_CHECKING:
     import polars as pl
 
 CELL = 16  # bytes of a cell in memory, about
-MOST_TOLD = 300  # characters of another library's message that an error repeats
 
 
 class FrameSource(Source):
@@ -51,10 +50,9 @@ class LazySource(Source):
 
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
         try:
-            plain = room is not None and bool(
-                self.files
-            )  # of a scan alone a slice is what it was; of a query, maybe not
-            for frame in slices(self.query, room or 0) if plain else batches(self.query):
+            # Of files a slice is what it was before; a user's query may give its rows in another order each time.
+            sliced = slices(self.query, room) if room is not None and self.files else None
+            for frame in sliced or batches(self.query):
                 yield self._dated(frame) if self.dates else frame
         except _reading_errors() as error:
             raise DataError(f"{self.name} cannot be read: {brief(error)}.") from None
@@ -88,8 +86,6 @@ class LazySource(Source):
 
 class StreamSource(Source):
     """Arrow batches that come once: a RecordBatchReader, a DuckDB relation, a database's cursor."""
-
-    again = False
 
     def __init__(self, stream: Any, name: str) -> None:
         self.stream, self.name = stream, name
@@ -155,12 +151,6 @@ def stamp(files: list[Path]) -> str:
         found = file.stat() if file.exists() else None
         told.update(f"{file.resolve()} {found and (found.st_size, found.st_mtime_ns)}\n".encode())
     return told.hexdigest()
-
-
-def brief(error: BaseException) -> str:
-    """The first line of another library's message."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")[:MOST_TOLD]
 
 
 def _reading_errors() -> tuple[type[Exception], ...]:

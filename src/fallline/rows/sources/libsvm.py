@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from fallline.errors import DataError
 from fallline.rows.sources._base import Source
+from fallline.rows.sources.frames import stamp
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +26,7 @@ class LibsvmSource(Source):
     """A file as a table with the columns ``target``, ``x1``, ``x2``, ... up to the highest number in it."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.name = path, str(path)
+        self.path, self.name, self._stamp = path, str(path), stamp([path])
         highest = 0
         for lines in self._pieces():
             for line in lines:
@@ -61,9 +61,11 @@ class LibsvmSource(Source):
 
     @property
     def fingerprint(self) -> str:
-        told = self.path.stat()
-        made_of = f"{self.path.resolve()} {told.st_size} {told.st_mtime_ns}"
-        return hashlib.blake2b(made_of.encode(), digest_size=16).hexdigest()
+        return self._stamp
+
+    @property
+    def changed(self) -> bool:
+        return stamp([self.path]) != self._stamp
 
     @property
     def size(self) -> int:

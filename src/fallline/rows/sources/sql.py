@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fallline.errors import DataError, MissingExtraError, SettingError
 from fallline.rows.sources._base import Source
-from fallline.rows.sources.frames import brief, stamp
+from fallline.rows.sources.frames import stamp
+from fallline.rows.table import brief
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,11 +71,8 @@ class SqlSource(Source):
             reader = cursor.fetch_record_batch()
             numeric = [field.name for field in reader.schema if (field.metadata or {}).get(TYPE_NAME) == b"numeric"]
             for batch in reader:
-                columns = {
-                    name: getattr(column, "storage", column)
-                    for name, column in zip(batch.schema.names, batch.columns, strict=True)
-                }
-                frame = pl.DataFrame({name: pl.Series(name, column) for name, column in columns.items()})
+                stored = [getattr(column, "storage", column) for column in batch.columns]  # NUMERIC comes as text
+                frame = pl.DataFrame([pl.Series(*pair) for pair in zip(batch.schema.names, stored, strict=True)])
                 yield frame.with_columns(pl.col(name).cast(pl.Float64) for name in numeric)
 
     def _duckdb(self) -> Iterator[pl.DataFrame]:
@@ -95,9 +93,7 @@ def _kind(db: str) -> tuple[str, Path | None]:
     scheme, found, rest = db.partition("://")
     if scheme in ("postgresql", "postgres") and found:
         return "postgresql", None
-    path = Path(
-        rest.removeprefix("/") if found and not rest.startswith("//") else rest.removeprefix("/") if found else db
-    )
+    path = Path(rest.removeprefix("/") if found else db)  # sqlite:///file is relative, sqlite:////file is not
     if scheme in ("sqlite", "duckdb") and found:
         return scheme, path if rest.strip("/") else None
     for kind, suffixes in (("sqlite", SQLITE), ("duckdb", DUCKDB)):

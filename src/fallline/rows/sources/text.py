@@ -19,7 +19,8 @@ from fallline.errors import DataError
 from fallline.rows.cells import EMPTY_WORDS, date_form, emptied, read_dates, type_text
 from fallline.rows.delimited import NO_CELL, SAMPLE_LINES, checked_names, guess_separator
 from fallline.rows.sources._base import Source
-from fallline.rows.sources.frames import Widened, batches, brief, stamp
+from fallline.rows.sources.frames import Widened, batches, stamp
+from fallline.rows.table import brief
 
 if TYPE_CHECKING:
     import polars as pl
