@@ -1,4 +1,4 @@
-"""The command line: ``fallline fit``, ``predict``, ``compare``, ``explain``, ``demo``.
+"""The command line: ``fallline fit``, ``predict``, ``compare``, ``export``, ``explain``, ``demo``.
 
 Commands are imported when they are run, so ``fallline --help`` is quick. Data goes to standard output, words for
 people to standard error. Exit codes: 0 finished, 1 internal error, 2 usage, 3 diverged or no finite optimum, 4 data
@@ -21,6 +21,7 @@ COMMANDS = {
     "fit": "Train a model on a table and say how it went.",
     "predict": "Predict the rows of a table with a trained model.",
     "compare": "Train with several optimizers and lay their curves over one another.",
+    "export": "Write a trained model as SQL, JSON or ONNX.",
     "explain": "Explain a finding's code or a verdict.",
     "demo": "Train on a data set that ships inside: no file needed.",
 }

@@ -64,7 +64,7 @@ def save_model(result: Result, path: str | Path) -> None:
             f"The model cannot be saved: names and settings take {len(text):,} bytes, and {MOST_HEADER:,} is the most. "
             "Leave out text columns of many levels."
         )
-    _write(_as_path(path), data)
+    write_whole(path, data)
 
 
 def load_model(path: str | Path) -> dict[str, Any]:
@@ -165,8 +165,9 @@ def _tensors(data: bytes) -> Tensors:
     return {name: tensor.astype(tensor.dtype.newbyteorder("=")) for name, tensor in tensors.items()}
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write beside `path`, then rename: after an error nothing is left, and what was there still is."""
+def write_whole(given: str | Path, data: bytes) -> None:
+    """Write beside the path, then rename: after an error nothing is left, and what was there still is."""
+    path = _as_path(given)
     target = Path(os.path.realpath(path))  # the file behind a link, not the link
     part = target.parent / f".{secrets.token_hex(8)}.part"
     try:
