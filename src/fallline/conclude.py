@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from fallline.certificate import gap_bound
 from fallline.curvature import largest_curvature
+from fallline.inference import Inference, infer
 from fallline.inverse import EIGEN_LIMIT
 from fallline.objective import FunctionObjective, ModelObjective, Objective
 from fallline.quality import check_quality
 from fallline.rates.constant import Constant
+from fallline.reliability import reliability_of
 from fallline.report.numbers import above_best, percent
 from fallline.result import Result
 from fallline.rows._base import Rows
@@ -56,15 +58,23 @@ def conclude_model(
         gap = None if lowest is None else max(J - lowest, 0.0)
     if gap is not None and len(run.history):
         run.history.amend(gap=gap)
-    separated = _separated(objective, job.rows, theta)
-    ruling = _rule(run, J, gap, job.tol, stage.floor, plain=_plain(stage, job), separated=separated)
+    apart = separated(objective, job.rows, theta)
+    ruling = _rule(run, J, gap, job.settings.tol, stage.floor, plain=_plain(stage, job), separated=apart)
     coef, intercept = job.scaling.outward(theta)
-    kept = job.own_penalty.project(coef)  # the change of units may miss a bound by a digit; constant columns know none
+    kept = job.settings.penalty.project(
+        coef
+    )  # the change of units may miss a bound by a digit; constant columns know none
     if job.scaling.intercept:
         intercept = intercept - job.scaling.shift @ (kept - coef)
     coef = kept
+    if np.ndim(intercept) == 1 and objective.loss.link == "softmax":
+        coef, intercept = _centred(coef, intercept, free=objective.penalty.smooth and not objective.penalty.curvature)
     baseline = constant_loss(objective.loss, job.rows, constant)
-    evidence = _evidence(stage, job, summary, ruling.verdict, J, gap, separated)
+    evidence = _evidence(stage, job, summary, ruling.verdict, J, gap, apart)
+    told: Inference | str = "inference=True was not given."
+    if job.settings.inference:
+        told = "the classes are separated perfectly, so there is no best weight to be sure of."
+        told = told if apart else infer(objective, job.rows, theta, g, data.names, data.classes)
     outer = np.concatenate([coef, np.asarray(intercept)[None]]) if job.scaling.intercept else coef
     return Result(
         theta=outer, coef=coef, intercept=float(intercept) if np.ndim(intercept) == 0 else intercept,
@@ -76,9 +86,21 @@ def conclude_model(
         summary=summary,
         baseline_loss=baseline,
         check=None if job.held is None else check_quality(objective, job.held, theta, constant),
+        reliability=None if job.held is None else reliability_of(objective, job.held, theta),
         settings=settings, encoder=job.source.encoder, stop_reason=run.ending.reason, seconds=seconds,
-        passes=run.passes, steps=run.steps,
+        passes=run.passes, steps=run.steps, inference=told if isinstance(told, Inference) else None,
+        no_inference=told if isinstance(told, str) else "",
     )  # fmt: skip
+
+
+def _centred(coef: Array, intercept: Array, free: bool) -> tuple[Array, Array]:
+    """Softmax knows differences between classes only: of all weights that predict the same, those whose sum is zero.
+
+    `free`: the coefficients too; a penalty on them has chosen already.
+    """
+    if free:
+        coef = coef - coef.mean(axis=1, keepdims=True)
+    return coef, intercept - np.mean(intercept)
 
 
 def _finish(objective: Objective, rows: Rows | None, run: Run, exact: bool = False) -> tuple[Array, float, Array]:
@@ -124,7 +146,7 @@ def _final_gap(
 
 def _plain(stage: Stage, job: Job) -> bool:
     """Plain full-batch gradient descent, where one rise of the loss proves that the rate is too large."""
-    named = stage.plan.optimizer.name == "descent" and job.batch_size is None and not stage.plan.rate.judges
+    named = stage.plan.optimizer.name == "descent" and job.settings.batch_size is None and not stage.plan.rate.judges
     return named and stage.objective.loss.smooth
 
 
@@ -143,6 +165,13 @@ def _rule(run: Run, J: float, gap: float | None, tol: float, floor: float, *, pl
             Verdict.DIVERGED,
             certainty,
             f"the loss rose out of bounds at step {run.steps:,}; the best parameters before that were kept.",
+        )
+    if run.best.by_check and run.best.step < run.steps and reason not in ("budget", "time", "interrupt"):
+        return Ruling(
+            Verdict.GOOD_ENOUGH,
+            Certainty.MEASURED,
+            f"the loss on the check rows was lowest at step {run.best.step:,} of {run.steps:,}; the weights of that step "
+            "are kept.",
         )
     if gap is not None and (gap <= tol * max(J - gap, 0.0) * 1.000001 or gap <= floor):
         words = f"by more than {above_best(gap, J)}" if J > gap else "that double precision can show"
@@ -185,7 +214,7 @@ def _shrunk(run: Run) -> str:
     return percent(float(norms.min() / norms[0])) if len(norms) and norms[0] > 0.0 else "0 %"
 
 
-def _separated(objective: ModelObjective, rows: Rows, theta: Array) -> bool:
+def separated(objective: ModelObjective, rows: Rows, theta: Array) -> bool:
     """Whether every training row is on its right side: then, unpenalised, no finite optimum exists (proved)."""
     loss = objective.loss
     if (
@@ -216,15 +245,15 @@ def _evidence(
     stage: Stage, job: Job, summary: DataSummary, verdict: Verdict, J: float, gap: float | None, separated: bool
 ) -> Evidence:
     objective, plan, run = stage[:3]
-    named = plan.rate.lr if isinstance(plan.rate, Constant) and job.learning_rate != "auto" else None
+    named = plan.rate.lr if isinstance(plan.rate, Constant) and job.settings.learning_rate != "auto" else None
     L = plan.curvature.measured if plan.curvature is not None else None
-    if L is None and job.batch_size is None and plan.precondition is None and objective.loss.smooth:
-        L = largest_curvature(objective, job.rows, run.best.theta, job.seed).measured
+    if L is None and job.settings.batch_size is None and plan.precondition is None and objective.loss.smooth:
+        L = largest_curvature(objective, job.rows, run.best.theta, job.settings.seed).measured
     return Evidence(
         history=run.history, summary=summary, optimizer=plan.optimizer.name, plain_descent=_plain(stage, job),
-        full_batch=job.batch_size is None, learning_rate=named, largest_curvature=L,
+        full_batch=job.settings.batch_size is None, learning_rate=named, largest_curvature=L,
         standardized=bool(np.any(job.scaling.scale != 1.0)), link=objective.loss.link, verdict=verdict,
-        stop_reason=run.ending.reason, budget=int(min(job.horizon, 2**53)), tol=job.tol, gap=gap, best_loss=J,
+        stop_reason=run.ending.reason, budget=int(min(job.settings.horizon, 2**53)), tol=job.settings.tol, gap=gap, best_loss=J,
 rollbacks=run.recoveries, source=job.source.source, target=summary.target_name,
         extra={"separated": separated, "adaptive": plan.optimizer.adaptive},
     )  # fmt: skip

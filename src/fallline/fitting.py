@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-import numbers
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fallline.conclude import conclude_model
 from fallline.errors import DataError, SettingError, SettingTypeError
+from fallline.inference import check_inference
+from fallline.loggers._base import Logger
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
 from fallline.optimizers import AnyOptimizer
@@ -26,13 +28,16 @@ from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.intake import Intake, Named, as_features, in_order, take_in
 from fallline.scaling import NO_SPREAD, Scaling
+from fallline.settings import Settings, patience_of
 from fallline.stages import Job, train_stages
 from fallline.start import best_constant, initial_theta
 from fallline.summary import DataSummary, Provenance, summarise
 from fallline.threads import one_blas_thread, use_threads
 
-FULL_BATCH_PASSES = 1000
-MINI_BATCH_PASSES = 50
+LAST_DIGITS = 1e-13  # a gap, relative: weights for standard errors should be within a hundredth of one of the optimum
+
+if TYPE_CHECKING:
+    from fallline.tables.asked import Asked
 
 Array = NDArray[np.floating]
 
@@ -54,6 +59,8 @@ def fit(
     sample_weight: Any = None,
     offset: Any = None,
     check: float | tuple[Any, ...] | None = None,
+    early_stopping: bool | int = False,
+    inference: bool = False,
     start: Any = None,
     tol: float = 1e-6,
     max_passes: float | None = None,
@@ -111,6 +118,12 @@ def fit(
         scale: log(exposure) for rates of counts.
     check
         a share of the rows (0.2) drawn by `seed` and held out, or ``(X, y)``, ``(X, y, weight, offset)`` to check on.
+    early_stopping
+        True, or how many looks at the check rows (5) may pass without a lower loss there before the run ends; a look is
+        an epoch, or a step of full batch. The parameters of the lowest check loss are kept.
+    inference
+        True: standard errors, confidence intervals and p-values of the weights, as ``Result.inference``, for unpenalised
+        losses that are likelihoods. The run then goes on to the last digits.
     start
         where to start instead of zeros: an array like ``Result.theta``, or an earlier Result.
     tol
@@ -118,7 +131,8 @@ def fit(
     max_passes, max_seconds
         the budget; passes over the data, by default 1000 for full batch and 50 for mini-batches.
     callback
-        called with an Event at each recorded step; returning True stops the run and keeps the best so far.
+        called with an Event at each recorded step; returning True stops the run and keeps the best so far. A logger of
+        ``fallline.loggers`` writes the curve to CSV, JSON lines, MLflow or TensorBoard.
     feature_names, target_name
         names for the report; data frames bring their own.
     provenance
@@ -152,120 +166,79 @@ def fit(
     ('rooms', 'rooms is missing', 'sea=near')
     """
     began = time.perf_counter()
-    if isinstance(y, str):
-        return _fit_table(
-            X, y, loss, na=na, drop=tuple(drop), weight=sample_weight, offset=offset, exposure=exposure, check=check,
-            seed=seed, memory=memory, cache=cache, n_threads=n_threads, began=began,
-            penalty=as_penalty(penalty, l1, l2, bounds), optimizer=optimizer, learning_rate=learning_rate,
-            batch_size=batch_size, fit_intercept=fit_intercept, standardize=standardize, start=start, tol=tol,
-            max_passes=max_passes, max_seconds=max_seconds, callback=callback, settings={"l1": l1, "l2": l2},
+    patience = patience_of(early_stopping, check)
+
+    def settings() -> Settings:
+        return Settings(
+            as_penalty(penalty, l1, l2, bounds), optimizer, learning_rate, batch_size, fit_intercept, standardize, patience,
+            inference, start, tol, max_passes, max_seconds, callback, seed, {"l1": l1, "l2": l2},
         )  # fmt: skip
+
+    if isinstance(y, str):
+        from fallline.tables.asked import Asked
+
+        form = None if loss is None else as_loss(loss)
+        for name, value in (("sample_weight", sample_weight), ("offset", offset), ("exposure", exposure)):
+            if value is not None and not isinstance(value, str):
+                raise SettingTypeError(f"{name}: got {type(value).__name__}; of a table it is the name of a column.")
+        share = 0.0 if check is None else check
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share < 1.0:
+            raise SettingError(f"check: got {check!r}; of a table it is a share of the rows such as 0.2.")
+        folder = None if cache is None else Path(cache)
+        asked = Asked(y, form, na, sample_weight, offset, exposure, tuple(drop), share, seed, memory, folder)
+        return _fit_table(X, asked, settings(), n_threads, began)
     for name, value in (("exposure", exposure), ("memory", memory), ("cache", cache), ("drop", tuple(drop) or None)):
         if value is not None:
             raise SettingError(f"{name}: is for tables: X a table or a file, and y the name of its target's column.")
     form = as_loss("squared" if loss is None else loss)
     with use_threads(n_threads), one_blas_thread():
-        check_settings(tol, max_passes, max_seconds, batch_size, seed)
+        chosen = settings()
         data = take_in(X, y, form, sample_weight, offset, feature_names, target_name)
         if not (data.names or fit_intercept):
             raise DataError("X has no columns and fit_intercept=False: there is nothing to train.")
         part, held = _split(data, check, form, seed)
-        return train_rows(
-            ArrayRows(part.X, part.y, part.weight, part.offset), held, part.named, form, began=began,
-            penalty=as_penalty(penalty, l1, l2, bounds), optimizer=optimizer, learning_rate=learning_rate,
-            batch_size=batch_size, fit_intercept=fit_intercept, standardize=standardize, start=start, tol=tol,
-            max_passes=max_passes, max_seconds=max_seconds, callback=callback, source=provenance or Provenance(),
-            seed=seed, settings={"l1": l1, "l2": l2},
-        )  # fmt: skip
+        rows = ArrayRows(part.X, part.y, part.weight, part.offset)
+        return train_rows(rows, held, part.named, form, chosen, provenance or Provenance(), began)
 
 
 def train_rows(
-    rows: Rows,
-    held: Rows | None,
-    named: Named,
-    form: Loss,
-    *,
-    began: float,
-    penalty: Penalty,
-    optimizer: str | AnyOptimizer,
-    learning_rate: float | str | Rate,
-    batch_size: int | None,
-    fit_intercept: bool,
-    standardize: bool,
-    start: Any,
-    tol: float,
-    max_passes: float | None,
-    max_seconds: float,
-    callback: Callable[[Event], Any] | None,
-    source: Provenance,
-    seed: int,
-    settings: dict[str, Any],
+    rows: Rows, held: Rows | None, named: Named, form: Loss, settings: Settings, source: Provenance, began: float
 ) -> Result:
     """The rest of every fit, wherever its rows are: summarise, scale, train, conclude."""
-    rows.begin(
-        repr(
-            (
-                form,
-                penalty,
-                optimizer,
-                learning_rate,
-                batch_size,
-                fit_intercept,
-                standardize,
-                start,
-                tol,
-                max_passes,
-                seed,
-            )
-        )
-    )
+    if settings.inference:
+        check_inference(form, settings.penalty, settings.batch_size)
+    rows.begin(settings.path(form))
     summary = summarise(rows, named.names, named.target_name, ordered=form.task != "classes", missing=source.missing)
     classes = len(named.classes) if named.classes is not None and form.task == "classes" else 1
-    scaling = _scaling(summary, fit_intercept, standardize)
-    rule = penalty.scaled(np.where(scaling.scale < NO_SPREAD, scaling.scale, 1.0))
-    constant = best_constant(form, rows)
-    theta = initial_theta(start, constant, scaling, classes)
-    job = Job(
-        rows, held, scaling, rule, penalty, tol, batch_size, _horizon(max_passes, batch_size), max_seconds, seed, callback,
-        _unit(form, summary), optimizer, learning_rate, classes, source, scaling,
-    )  # fmt: skip
-    stage = train_stages(job, form, theta)
-    told = {
-        "loss": form.name, **settings, "batch_size": batch_size, "fit_intercept": fit_intercept,
-        "standardize": standardize, "tol": tol, "max_passes": job.horizon, "seed": seed,
-        "learning_rate": learning_rate if isinstance(learning_rate, (int, float, str)) else learning_rate.reason,
-        "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
-    }  # fmt: skip
-    return conclude_model(stage, job, named, summary, constant, told, seconds=time.perf_counter() - began)
+    scaling = _scaling(summary, settings.fit_intercept, settings.standardize)
+    rule = settings.penalty.scaled(np.where(scaling.scale < NO_SPREAD, scaling.scale, 1.0))
+    constant = best_constant(form, rows, classes)
+    theta = initial_theta(settings.start, constant, scaling, classes)
+    if settings.inference:
+        settings = replace(settings, tol=min(settings.tol, LAST_DIGITS))
+    job = Job(rows, held, scaling, rule, settings, _unit(form, summary), classes, source, scaling)
+    result: Result | None = None
+    try:
+        stage = train_stages(job, form, theta)
+        result = conclude_model(stage, job, named, summary, constant, settings.told(form), time.perf_counter() - began)
+    finally:
+        if isinstance(settings.callback, Logger):
+            settings.callback.finish(result)
+    return result
 
 
-def _fit_table(
-    table: Any, target: str, loss: str | Loss | None, *, na: str, drop: tuple[str, ...], weight: Any, offset: Any,
-    exposure: str | None, check: Any, seed: int, memory: int | str | None, cache: str | Path | None,
-    n_threads: int | None, **settings: Any,
-) -> Result:  # fmt: skip
+def _fit_table(table: Any, asked: Asked, settings: Settings, n_threads: int | None, began: float) -> Result:
     """The same from a table, whose columns are named."""
     from fallline.rows.sources import as_source
-    from fallline.tables import Asked, prepare
+    from fallline.tables import prepare
 
-    for name, value in (("sample_weight", weight), ("offset", offset), ("exposure", exposure)):
-        if value is not None and not isinstance(value, str):
-            raise SettingTypeError(f"{name}: got {type(value).__name__}; of a table it is the name of a column.")
-    share = 0.0 if check is None else check
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share < 1.0:
-        raise SettingError(f"check: got {check!r}; of a table it is a share of the rows such as 0.2.")
-    check_settings(settings["tol"], settings["max_passes"], settings["max_seconds"], settings["batch_size"], seed)
-    form = None if loss is None else as_loss(loss)
-    folder = None if cache is None else Path(cache)
-    asked = Asked(target, form, na, weight, offset, exposure, drop, share, seed, memory, folder)
     with use_threads(n_threads), one_blas_thread():
         prepared = prepare(as_source(table), asked)
-        finished, settings["fit_intercept"] = False, settings["fit_intercept"] and prepared.intercept
+        finished = False
+        settings = replace(settings, fit_intercept=settings.fit_intercept and prepared.intercept)
         try:
             source = Provenance(prepared.source, prepared.holes, prepared.encoder)
-            result = train_rows(
-                prepared.rows, prepared.held, prepared.named, prepared.form, source=source, seed=seed, **settings
-            )
+            result = train_rows(prepared.rows, prepared.held, prepared.named, prepared.form, settings, source, began)
             finished = result.stop_reason != "interrupt"
         except Exception:  # nothing to go on with; an interrupt leaves what is there for the next run
             finished = True
@@ -328,29 +301,3 @@ def _unit(form: Loss, summary: DataSummary) -> float:
     return (
         spread if form.link == "identity" and form.task == "number" and math.isfinite(spread) and spread > 0.0 else 1.0
     )
-
-
-def _horizon(max_passes: float | None, batch_size: int | None) -> float:
-    if max_passes is not None:
-        return float(max_passes)
-    return float(FULL_BATCH_PASSES if batch_size is None else MINI_BATCH_PASSES)
-
-
-def check_settings(tol: Any, max_passes: Any, max_seconds: Any, batch_size: Any, seed: Any) -> None:
-    """Raise SettingError for what cannot be."""
-    for name, value, low in (("tol", tol, 0.0), ("max_passes", max_passes, 0.0), ("max_seconds", max_seconds, 0.0)):
-        if value is None and name == "max_passes":
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-            raise SettingTypeError(f"{name}: got {value!r}; it must be a number.")
-        if not value >= low:
-            raise SettingError(f"{name}: got {value!r}; it must be {low:g} or more.")
-    if batch_size is not None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, numbers.Integral):
-            raise SettingTypeError(
-                f"batch_size: got {batch_size!r}; it must be a whole number of rows, or None for full batch."
-            )
-        if batch_size < 1:
-            raise SettingError(f"batch_size: got {batch_size}; it must be 1 or more, or None for full batch.")
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
-        raise SettingError(f"seed: got {seed!r}; it must be a whole number, 0 or more.")

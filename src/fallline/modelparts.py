@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from fallline import __version__
 from fallline.errors import ModelFileError
 from fallline.history import COLUMNS, History
+from fallline.inference import Inference
 from fallline.losses import losses
 from fallline.optimizers import optimizers
 from fallline.penalties import penalties
+from fallline.reliability import Reliability
 from fallline.summary import DataSummary
 from fallline.symptoms._base import Finding
 from fallline.verdict import Certainty, Verdict
@@ -64,6 +66,18 @@ def take_apart(result: Result) -> tuple[dict[str, Any], Tensors]:
             "target_name": str(summary.target_name), "missing": _pack(summary.missing),
             **{name: _pack(getattr(summary, name)) for name in SPREADS},
         }  # fmt: skip
+    told, came_true = result.inference, result.reliability
+    if came_true is not None:
+        tensors["reliability"] = np.array([came_true.predicted, came_true.observed, came_true.weight])
+    if told is not None:
+        tensors |= {"inference.estimate": told.estimate, "inference.covariance": told.covariance}
+        model["inference"] = {
+            "names": _pack(list(told.names)),
+            "dispersion": _pack(told.dispersion),
+            "freedom": _pack(told.freedom),
+        }
+    elif result.no_inference:
+        model["no_inference"] = str(result.no_inference)
     return model, {name: _storable(tensor) for name, tensor in tensors.items()}
 
 
@@ -86,6 +100,9 @@ def put_together(model: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
         "encoder": _encoder(model["encoder"]),
         "history": _history(model["history"], tensors), "summary": _summary(model["summary"], names, tensors),
     }  # fmt: skip
+    built["inference"] = _inference(model.get("inference"), built, tensors)  # files of before have neither
+    built["reliability"] = _reliability(tensors.get("reliability"))
+    built["no_inference"] = known(model.get("no_inference", ""), str, "no_inference")
     _check_shapes(built)
     if built["intercept"].ndim == 0:
         built["intercept"] = float(built["intercept"])
@@ -151,6 +168,36 @@ def _summary(data: dict[str, Any] | None, names: tuple[str, ...], tensors: Tenso
         missing={column: known(holes, int, "missing") for column, holes in _unpack(data["missing"]).items()},
         **(ranges | {name: _number(data[name], name) for name in SPREADS}),
     )  # fmt: skip
+
+
+def _inference(data: dict[str, Any] | None, built: dict[str, Any], tensors: Tensors) -> Inference | None:
+    if data is None:
+        return None
+    estimate, covariance = tensors["inference.estimate"], tensors["inference.covariance"]
+    names = _names(data["names"])
+    if (
+        estimate.shape != built["theta"].shape
+        or len(names) != len(estimate)
+        or covariance.shape != (estimate.size, estimate.size)
+    ):
+        raise ModelFileError("the standard errors do not have one entry for each weight.")
+    classes = built["classes"] if estimate.ndim == 2 else None
+    return Inference(
+        names,
+        estimate,
+        covariance,
+        _number(data["dispersion"], "dispersion"),
+        _number(data["freedom"], "freedom"),
+        classes,
+    )
+
+
+def _reliability(bins: Any) -> Reliability | None:
+    if bins is None:
+        return None
+    if bins.ndim != 2 or len(bins) != 3 or not (bins[2] >= 0.0).all() or not bins[2].any():
+        raise ModelFileError("the bins of its calibration are not what they must be.")
+    return Reliability(*bins)
 
 
 def _finding(data: dict[str, Any]) -> Finding:

@@ -29,7 +29,12 @@ class Event(NamedTuple):
     learning_rate: float
     check_loss: float
     gap: float
-    theta: Array
+    theta: Array  # in the coordinates of training
+    outward: Callable[[Array], tuple[Array, Any]] | None = None
+
+    def weights(self) -> tuple[Array, Any]:
+        """(coefficients, intercept) at this step, in the units of the data; of a user's function (theta, 0.0)."""
+        return (self.theta, 0.0) if self.outward is None else self.outward(self.theta)
 
 
 Observer = Callable[[Event], Any]
@@ -43,6 +48,7 @@ class Recorder:
         self._clock = time.perf_counter()
         self._before: tuple[Array, Array] | None = None  # theta and gradient of the last row that was kept
         self._first_norm = math.nan
+        self.check = math.nan  # the loss on the check rows at the last step, where it was asked for
 
     @property
     def seconds(self) -> float:
@@ -60,11 +66,12 @@ class Recorder:
             "step": step, "passes": passes, "seconds": self.seconds, "loss": J, "gradient_norm": norm,
             "learning_rate": lr, "theta_norm": float(np.linalg.norm(theta)), "accepted": float(accepted),
         }  # fmt: skip
+        self.check = math.nan
         if exact is not None:
             row["full_loss"] = exact.J
             row["full_gradient_norm"] = exact.norm
             if self._check_loss is not None:
-                row["check_loss"] = self._check_loss(exact.theta)
+                row["check_loss"] = self.check = self._check_loss(exact.theta)
         if self._before is not None:
             row |= self._compare(theta, g, norm, exact is not None and exact.g is g)
         if accepted:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.errors import SchemaError, SettingError
+from fallline.exports.linear import Exports, Linear, linear_of_result
 from fallline.history import History
 from fallline.losses._base import Loss
 from fallline.optimizers._base import Optimizer
@@ -22,17 +23,21 @@ from fallline.verdict import Certainty, Verdict
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from fallline.inference import Inference
+    from fallline.reliability import Reliability
     from fallline.rows.encoder import Encoder
 
 Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Exports):
     """A finished run: verdict, history, certificate and, from :func:`fallline.fit`, a model that predicts.
 
     ``coef`` (n,) or (n, K) and ``intercept`` (a number or (K,)) are in the units of the data, whatever happened inside.
     ``theta`` is both in one array, the intercept last; for :func:`fallline.minimize` it is the point x, of x0's shape.
+    ``reliability`` says whether probabilities came true on the check rows. ``inference`` has standard errors where
+    ``fit(inference=True)`` asked for them; else ``no_inference`` says why not.
     ``gap`` is a proved bound on J(theta) - J*, or None. ``history`` has one row per recorded step.
 
     >>> import fallline
@@ -64,12 +69,15 @@ class Result:
     summary: DataSummary | None = None
     baseline_loss: float = float("nan")
     check: dict[str, float] | None = None
+    reliability: Reliability | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     encoder: Encoder | None = None
     stop_reason: str = ""
     seconds: float = 0.0
     passes: float = 0.0
     steps: int = 0
+    inference: Inference | None = None
+    no_inference: str = ""  # why there are no standard errors
 
     def decision(self, X: Any, offset: Any = None) -> Array:
         """z = X @ coef + intercept (+ offset), (m,) or (m, K): predictions on the scale of the link.
@@ -122,6 +130,12 @@ class Result:
 
         return loss_curve(self, ax)
 
+    def plot_reliability(self, ax: Axes | None = None) -> Axes:
+        """Draw how often predictions of each probability came true on the check rows; on the diagonal all did."""
+        from fallline.report.figure import reliability_diagram
+
+        return reliability_diagram(self, ax)
+
     def save(self, path: str | Path) -> Path:
         """Write the model, its history and the data summary (no rows) to `path`: safetensors with JSON, no pickle.
 
@@ -131,6 +145,9 @@ class Result:
 
         save_model(self, path)
         return Path(path)
+
+    def _linear_model(self) -> Linear:
+        return linear_of_result(self)
 
     def _encoded(self, X: Any) -> Any:
         """A table goes through the encoder that the model was trained with; arrays pass."""

@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 
 from fallline.auto import Plan, affordable, plan_model, sample_size
 from fallline.certificate import FACTOR_LIMIT, gap_bound
+from fallline.history import History
 from fallline.inverse import EIGEN_LIMIT
 from fallline.losses._base import Loss
 from fallline.objective import ModelObjective
-from fallline.optimizers import AnyOptimizer
 from fallline.penalties._base import Penalty
-from fallline.rates._base import Rate
 from fallline.recorder import Event, Observer
 from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.coded import Coded
 from fallline.rows.rowspace import RowSpace, row_space
 from fallline.scaling import Scaling
+from fallline.settings import Settings
 from fallline.start import best_constant, constant_loss, initial_theta
 from fallline.stops._base import Stop
 from fallline.stops.budget import Budget
 from fallline.stops.certificate import Certificate
+from fallline.stops.early import EarlyStopping
 from fallline.stops.gradient_norm import GradientNorm
 from fallline.stops.no_improvement import NoImprovement
 from fallline.summary import Provenance
@@ -52,17 +53,9 @@ class Job:
     rows: Rows
     held: Rows | None
     scaling: Scaling
-    penalty: Penalty  # in the coordinates of training
-    own_penalty: Penalty  # in the user's units
-    tol: float
-    batch_size: int | None
-    horizon: float
-    max_seconds: float
-    seed: int
-    callback: Callable[[Event], Any] | None
+    penalty: Penalty  # in the coordinates of training; the settings have it in the user's units
+    settings: Settings
     unit: float
-    optimizer: str | AnyOptimizer
-    learning_rate: float | str | Rate
     classes: int
     source: Provenance
     outer_scaling: Scaling
@@ -76,19 +69,31 @@ class Job:
         objective = ModelObjective(form, self.penalty, self.outer_scaling)
         return lambda at: objective.data_loss(at if outward is None else outward(at), held)
 
-    def observers(self) -> list[Observer]:
-        """The user's callback, which sees theta in the coordinates of all columns."""
-        callback, outward = self.callback, self.outward
+    def observers(self, steps: int = 0, passes: float = 0.0) -> list[Observer]:
+        """The user's callback, which sees theta in the coordinates of all columns, and the run as one from `steps` on."""
+        callback, outward = self.settings.callback, self.outward
         if callback is None:
             return []
-        return [callback if outward is None else lambda event: callback(event._replace(theta=outward(event.theta)))]
+
+        def told(event: Event) -> Any:
+            theta = event.theta if outward is None else outward(event.theta)
+            return callback(
+                event._replace(
+                    step=event.step + steps,
+                    passes=event.passes + passes,
+                    theta=theta,
+                    outward=self.outer_scaling.outward,
+                )
+            )
+
+        return [told]
 
     def part(self, plan: Plan, theta: Array) -> Rows | None:
         """Some of the rows as a part of all, which is enough for proofs; None where all are few."""
         sample = plan.sample
         if sample is None and affordable(self.rows, theta, self.rows.m):
             count = sample_size(self.rows, theta.shape[1] if theta.ndim == 2 else 1)
-            sample = self.rows.sample(count, np.random.default_rng(self.seed)) if count else None
+            sample = self.rows.sample(count, np.random.default_rng(self.settings.seed)) if count else None
         return None if sample is None else sample.as_part(self.rows.total_weight)
 
 
@@ -127,11 +132,14 @@ def train_stages(job: Job, form: Loss, theta: Array) -> Stage:
 
 def _ladder(job: Job, form: Loss, theta: Array) -> Stage:
     """A loss with corners is trained as a ladder of smooth ones, each starting where the last one ended."""
+    asked = job.settings
     corners_known = job.penalty.smooth or job.penalty.elementwise(job.rows.n) is not None
-    ladder = form.ladder(job.unit) if job.optimizer == "auto" and job.batch_size is None and corners_known else (form,)
+    ladder = (
+        form.ladder(job.unit) if asked.optimizer == "auto" and asked.batch_size is None and corners_known else (form,)
+    )
     passes, steps, stage = 0.0, 0, None
     for rung in ladder:
-        stage = _trained(job, ModelObjective(rung, job.penalty, job.scaling), theta, passes)
+        stage = _trained(job, ModelObjective(rung, job.penalty, job.scaling), theta, passes, steps)
         theta, passes, steps = stage.run.best.theta, passes + stage.run.passes, steps + stage.run.steps
         if stage.run.ending.reason in ("interrupt", "time", "budget"):
             break
@@ -141,7 +149,8 @@ def _ladder(job: Job, form: Loss, theta: Array) -> Stage:
 
 def _row_space(job: Job, theta: Array) -> RowSpace | None:
     """Coordinates for fewer rows than columns, where nothing is named and theta starts, and so stays, among the rows."""
-    auto = job.optimizer == "auto" and job.learning_rate == "auto" and job.batch_size is None
+    asked = job.settings
+    auto = asked.optimizer == "auto" and asked.learning_rate == "auto" and asked.batch_size is None
     parts = job.penalty.elementwise(job.rows.n)
     if not isinstance(job.rows, ArrayRows) or isinstance(job.rows.X, Coded):
         return None
@@ -152,31 +161,48 @@ def _row_space(job: Job, theta: Array) -> RowSpace | None:
     return row_space(job.rows, job.scaling)
 
 
-def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float) -> Stage:
+def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, steps: int) -> Stage:
+    asked, before = job.settings, passes
     form = objective.loss
-    plan = plan_model(objective, job.rows, theta, job.optimizer, job.learning_rate, job.batch_size, job.unit, job.seed)
+    plan = plan_model(
+        objective,
+        job.rows,
+        theta,
+        asked.optimizer,
+        asked.learning_rate,
+        asked.batch_size,
+        job.unit,
+        asked.seed,
+    )
     part, warm = job.part(plan, theta), None
-    origin = initial_theta(None, best_constant(form, job.rows), job.scaling, job.classes)
-    guess = best_constant(form, job.rows)
+    origin = initial_theta(None, best_constant(form, job.rows, job.classes), job.scaling, job.classes)
+    guess = best_constant(form, job.rows, job.classes)
     around: Rows = job.rows
     if not job.scaling.intercept and np.ndim(guess) == 0:  # zeros may lie absurdly far from any prediction
-        around = around if isinstance(around, ArrayRows) else around.sample(FLOOR_ROWS, np.random.default_rng(job.seed))
+        around = (
+            around if isinstance(around, ArrayRows) else around.sample(FLOOR_ROWS, np.random.default_rng(asked.seed))
+        )
         shifted = guess + (0.0 if around.offset is None else around.offset) + np.zeros(around.m)
         around = ArrayRows(around.X, around.y, around.weight, shifted, around.total_weight)
     J, g = objective.value_and_grad(origin, around)
     steep = float(np.linalg.norm(objective.least_slope(origin, g)))
-    few = around.sample(FLOOR_ROWS, np.random.default_rng(job.seed))
+    few = around.sample(FLOOR_ROWS, np.random.default_rng(asked.seed))
     floor = PERFECT * min(J, constant_loss(form, job.rows, guess))
-    if job.tol > 0.0:  # with a tolerance of zero the digits of the weights are asked for, beyond those of J
+    if asked.tol > 0.0:  # with a tolerance of zero the digits of the weights are asked for, beyond those of J
         floor = max(floor, objective.resolution(origin, few))
     if plan.sample is not None:
-        warm = warm_up(objective, plan.sample, job.rows, theta, job.seed)
-        theta, passes = warm.theta, passes + warm.passes
+        warm = warm_up(objective, plan.sample, job.rows, theta, asked.seed)
+        if objective.value(warm.theta, job.rows) <= objective.value(theta, job.rows):
+            theta = warm.theta
+        else:  # of a sample in which classes are separated, or rare levels lacking, the optimum may be far from that of all
+            warm = warm._replace(theta=theta, history=History(), steps=0)
+        passes = passes + warm.passes
     run = train(
         objective, job.rows, plan.optimizer, plan.rate, theta,
-        batch_size=job.batch_size, stops=_stops(job, objective, plan, part, passes, steep, floor), horizon=job.horizon,
+        batch_size=asked.batch_size, stops=_stops(job, objective, plan, part, passes, steep, floor), horizon=asked.horizon,
         precondition=plan.precondition, recoveries=plan.recoveries,
-        check_loss=job.check_loss(form), observers=job.observers(), seed=job.seed,
+        check_loss=job.check_loss(form), best_on_check=asked.patience > 0, observers=job.observers(steps, before),
+        seed=asked.seed,
     )  # fmt: skip
     return Stage(objective, plan, run if warm is None else _after(warm, run), part, form, floor)
 
@@ -194,14 +220,16 @@ def _stops(
     job: Job, objective: ModelObjective, plan: Plan, part: Rows | None, passes: float, steep: float, floor: float
 ) -> list[Stop]:
     """Converged (proved), good enough (measured), no longer moving, or out of budget: asked in this order."""
+    asked = job.settings
     unknowns = job.rows.n * job.classes
     # Where a proof can be had, a small gradient alone ends the run only at the limit of the arithmetic.
     wide = unknowns > FACTOR_LIMIT or not job.penalty.smooth and job.rows.m < job.rows.n  # a proof costs a few passes
     provable = unknowns <= EIGEN_LIMIT or job.penalty.curvature or not job.penalty.smooth
-    small = LEAST_GRADIENT if provable else SMALL_GRADIENT * math.sqrt(job.tol)
-    return [
+    small = LEAST_GRADIENT if provable else SMALL_GRADIENT * math.sqrt(asked.tol)
+    early: list[Stop] = [EarlyStopping(asked.patience)] if asked.patience else []
+    return early + [
         Certificate(
-            job.tol,
+            asked.tol,
             lambda at, g: gap_bound(objective, job.rows, at, g, part),
             SPACING if wide else unknowns / 20.0 * (1.0 if part is None else part.m / job.rows.m),
             plan.hope,
@@ -209,5 +237,5 @@ def _stops(
         ),  # fmt: skip
         GradientNorm(small, steep),
         NoImprovement(),
-        Budget(job.horizon - passes, job.max_seconds),
+        Budget(asked.horizon - passes, asked.max_seconds),
     ]

@@ -19,8 +19,18 @@ MOST_DIFFERENT = 10_000  # targets that are counted one by one
 MOST_STEP = 2.0  # of one of them on a link's own scale: far from the optimum the curvature says little
 
 
-def best_constant(loss: Loss, rows: Rows) -> Any:
-    """The best constant prediction on the link scale: what the intercept starts at, and the baseline."""
+def best_constant(loss: Loss, rows: Rows, classes: int = 1) -> Any:
+    """The best constant prediction on the link scale: what the intercept starts at, and the baseline.
+
+    A class that none of the rows has (its rows are all held out, or come later) is as rare as the rarest that they have.
+    """
+    constant = _best_constant(loss, rows)
+    if classes > 1 and len(constant) < classes:
+        return np.pad(constant, (0, classes - len(constant)), constant_values=float(np.min(constant)))
+    return constant
+
+
+def _best_constant(loss: Loss, rows: Rows) -> Any:
     y, weight, offset = next(iter(rows.sides()))
     if len(y) < rows.m and (offset is None or loss.task == "classes"):
         few = _different(rows)

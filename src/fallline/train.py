@@ -36,22 +36,28 @@ BLOW_UP = 10.0  # diverged: the loss is above its start by this many times (its 
 
 @dataclass
 class Best:
-    """The best parameters seen, by exact loss, with their gradient."""
+    """The best parameters seen, with their gradient: by exact loss, or by the loss on the check rows."""
 
     theta: Array
+    by_check: bool = False
     J: float = math.inf
     g: Array | None = None
     norm: float = math.inf  # of the smallest subgradient
+    check: float = math.inf  # the loss on the check rows, where that decides
     step: int = 0
 
-    def offer(self, exact: Exact, step: int) -> None:
+    def offer(self, exact: Exact, step: int, check: float = math.nan) -> None:
         """Keep the parameters if their loss is the lowest so far.
 
         Among losses equal to round-off, the smaller slope.
         """
         tie = abs(exact.J - self.J) <= ROUND_OFF * abs(self.J) and self.g is not None
-        if exact.norm < self.norm if tie else exact.J < self.J:
+        better = exact.norm < self.norm if tie else exact.J < self.J
+        if self.by_check and check != self.check:
+            better = check < self.check
+        if better:
             self.theta, self.J, self.g, self.norm, self.step = exact.theta, exact.J, exact.g, exact.norm, step
+            self.check = check if self.by_check else self.check
 
 
 @dataclass
@@ -114,17 +120,18 @@ def train(
     recoveries: int = 0,
     end_when_diverged: bool = True,
     check_loss: Callable[[Array], float] | None = None,
+    best_on_check: bool = False,
     observers: Sequence[Observer] = (),
     seed: int = 0,
 ) -> Run:
     """Train from `theta` until a stop rule, an observer or divergence ends it; return the Run.
 
     `rows` None: the objective is a user's function. `batch_size` None: full batch. `horizon`: the passes that schedules
-    plan for. `recoveries`: how often a diverged run may return to its best parameters and go on with a tenth of the
-    rate.
+    plan for. `best_on_check`: keep the parameters that are best on the check rows. `recoveries`:
+    how often a diverged run may return to its best parameters and go on with a tenth of the rate.
     """
     theta = theta if objective.smooth else objective.project(theta)
-    record, best = Recorder(check_loss, observers), Best(theta)
+    record, best = Recorder(check_loss, observers), Best(theta, best_on_check)
     state, pace, kept = optimizer.init(theta), rate.init(), None
     metric: AnyMetric | None = None
     recovered, caution, J_first = 0, 1.0, math.nan
@@ -144,8 +151,6 @@ def train(
         # how long a step; and is the point that the last one reached kept?
         lr, keep, pace = rate.update(pace, Seen(look.passes, horizon, J, *((kept.J, kept.slope) if kept else _NOTHING)))
         lr *= caution
-        if exact and keep:
-            best.offer(exact, step)
         if precondition is not None and keep:
             before, metric = metric, _metric(precondition, metric, theta, g)
             if before is None or metric.basis is not before.basis:  # other coordinates: what was learnt is void
@@ -156,13 +161,21 @@ def train(
         told = False
         if look.record:
             told = record(step, look.passes, theta, J, g, exact, lr, keep)
+        if exact and keep:
+            best.offer(exact, step, record.check)
 
         # converged?
         if told:
             ending = Ending("interrupt")
             break
         point = Point(
-            *(exact or Exact(theta, J, g, math.nan)), exact is not None, step, look.passes, record.seconds, decrement
+            *(exact or Exact(theta, J, g, math.nan)),
+            exact is not None,
+            step,
+            look.passes,
+            record.seconds,
+            decrement,
+            record.check,
         )
         reason = _first(stops, point) if keep else None
         if reason is not None:
@@ -195,7 +208,10 @@ def train(
             theta, state = _leapt(rows, leap, theta, state, look, caution)
 
     if batch_size is not None and not look.fresh:  # ended within an epoch: see what the last part of it was worth
-        best.offer(_exact(objective, rows, optimizer, theta, state, math.nan, theta, batch_size), step)
+        last = _exact(objective, rows, optimizer, theta, state, math.nan, theta, batch_size)
+        best.offer(last, step, check_loss(last.theta) if check_loss and best_on_check else math.nan)
+    if best.by_check and best.theta is not theta:  # a proof about where it ended says nothing about what is kept
+        ending = ending._replace(gap=None)
     return Run(theta, best, record.history, ending, recovered, step, look.passes, record.seconds)
 
 

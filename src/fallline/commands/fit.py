@@ -77,13 +77,14 @@ def _stem(file: str) -> str:
 def train_and_tell(console: Console, table: Any, options: Options, source: str, jsonl: bool = False) -> Result:
     """Prepare, show the header, train with the live table, show the curve and the verdict."""
     from fallline.commands.training import read, run, scaling_told, show_header, show_plan
-    from fallline.report.ending import show_curve, show_verdict
+    from fallline.report.ending import show_curve, show_inference, show_verdict
     from fallline.report.table import LiveTable
+    from fallline.settings import budget_of
 
     prepared = read(source if table is None else table, options, source, console)
     show_header(console, prepared)
     show_plan(console, options, scaling_told(prepared, options.scale))
-    live = LiveTable(console)
+    live = LiveTable(console, prepared.rows.m, budget_of(options.max_passes, options.batch_size))
     try:
         result = run(prepared, options, [live, *([_print_event] if jsonl else [])])
     except BaseException as error:
@@ -98,6 +99,8 @@ def train_and_tell(console: Console, table: Any, options: Options, source: str, 
     console.labelled("step", result.rate_reason)
     show_curve(console, result)
     show_verdict(console, result)
+    if options.inference:
+        show_inference(console, result)
     return result
 
 
@@ -153,5 +156,5 @@ def _finite(value: Any) -> Any:
 
 
 def _print_event(event: Any) -> None:
-    told = {k: v for k, v in event._asdict().items() if k != "theta"}
+    told = {k: v for k, v in event._asdict().items() if k not in ("theta", "outward")}
     click.echo(json.dumps({"schema": SCHEMA, "event": "step", **_finite(told)}))

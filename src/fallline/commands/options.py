@@ -48,6 +48,8 @@ class Options:
     exposure: str | None = None
     drop: tuple[str, ...] = ()
     check: float = 0.2
+    early_stopping: bool = False
+    inference: bool = False
     tol: float = 1e-6
     max_passes: float | None = None
     max_seconds: float = float("inf")
@@ -100,6 +102,8 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--drop", metavar="COL", multiple=True, help="Leave a column out. May be repeated."),
         click.option("--check", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
                      help="Share of the rows held out to check on."),
+        click.option("--early-stopping", is_flag=True, help="End when the loss on the check rows stops falling; keep the best."),
+        click.option("--inference", is_flag=True, help="Standard errors, intervals and p-values of the coefficients."),
         click.option("--tol", type=click.FloatRange(min=0), default=1e-6, show_default=True,
                      help="Stop when provably within this share of the best loss."),
         click.option("--max-passes", type=click.FloatRange(min=0), help="Budget of passes over the data."),

@@ -76,23 +76,26 @@ def run(
     prepared: Prepared, options: Options, observers: list[Callable[[Any], Any]], optimizer: str | None = None
 ) -> Result:
     """Train; Ctrl-C once stops and keeps the best, twice aborts."""
-    from fallline.fitting import check_settings, train_rows
+    from fallline.fitting import train_rows
     from fallline.penalties import as_penalty
     from fallline.rates import as_rate
+    from fallline.settings import Settings, patience_of
 
     bounds = (options.lower, options.upper) if (options.lower, options.upper) != (None, None) else None
-    check_settings(options.tol, options.max_passes, options.max_seconds, options.batch_size, options.seed)
     with stopping_gently() as stopped, one_blas_thread():
-        return train_rows(
-            prepared.rows, prepared.held, prepared.named, prepared.form, began=time.perf_counter(),
+        settings = Settings(
             penalty=as_penalty(None, options.l1, options.l2, bounds), optimizer=optimizer or options.optimizer,
             learning_rate="auto" if options.lr == "auto" else as_rate(options.lr), batch_size=options.batch_size,
-            fit_intercept=options.intercept and prepared.intercept, standardize=options.scale, start=None, tol=options.tol,
+            fit_intercept=options.intercept and prepared.intercept, standardize=options.scale, tol=options.tol,
+            patience=patience_of(options.early_stopping, options.check), inference=options.inference,
             max_passes=options.max_passes, max_seconds=options.max_seconds,
-            callback=lambda event: any([observer(event) for observer in observers]) or stopped(),
-            source=Provenance(prepared.source, prepared.holes, prepared.encoder), seed=options.seed,
-            settings={"l1": options.l1, "l2": options.l2},
+            callback=lambda event: any([observer(event) for observer in observers]) or stopped(), seed=options.seed,
+            given={"l1": options.l1, "l2": options.l2},
         )  # fmt: skip
+        source = Provenance(prepared.source, prepared.holes, prepared.encoder)
+        return train_rows(
+            prepared.rows, prepared.held, prepared.named, prepared.form, settings, source, time.perf_counter()
+        )
 
 
 @contextmanager

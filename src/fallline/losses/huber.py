@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from fallline.errors import SettingError
 from fallline.losses._base import Array, Loss
 from fallline.losses._start import newton_start, weighted_quantile
+
+WIDE = 10.0  # deltas that y may spread over: beyond, most rows are outliers to any first guess
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,14 @@ class Huber(Loss):
     @property
     def curvature_bound(self) -> float | None:
         return 1.0
+
+    def ladder(self, unit: float) -> tuple[Loss, ...]:
+        """Where nearly all residuals at the start would be outliers, first with a larger delta, down to this one.
+
+        There the loss has no curvature to find its way by: house prices with a delta of 1 took a thousand passes.
+        """
+        rungs = math.ceil(math.log10(unit / self.delta)) if unit > WIDE * self.delta else 0
+        return (*(replace(self, delta=self.delta * 10.0**k) for k in range(rungs, 0, -1)), self)
 
     def conjugate(self, y: Array, u: Array) -> Array:
         found: Array = np.where(np.abs(u) <= self.delta, u * u / 2.0 + u * y, np.inf)

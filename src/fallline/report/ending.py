@@ -45,3 +45,13 @@ def show_verdict(console: Console, result: Result) -> None:
     if len(result.findings) > MOST_FINDINGS:
         rest = ", ".join(finding.code for finding in result.findings[MOST_FINDINGS:])
         console.labelled("", f"and {rest}: fallline explain {result.findings[MOST_FINDINGS].code}")
+
+
+def show_inference(console: Console, result: Result) -> None:
+    """The table of standard errors that was asked for, or why there is none."""
+    if result.inference is None:
+        console.labelled("errors", f"no standard errors: {result.no_inference}", "warn")
+        return
+    console.line()
+    for line in result.inference.table().splitlines():
+        console.line(line)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fallline.errors import FalllineError
+from fallline.errors import FalllineError, SettingError
 from fallline.history import History
 
 if TYPE_CHECKING:
@@ -45,6 +45,25 @@ def loss_curve(result: Result, ax: Axes | None = None) -> Axes:
     axes.set_title(f"{result.verdict} ({result.certainty})", loc="left", fontsize=11)
     if len(axes.get_legend_handles_labels()[1]) > 1:
         axes.legend(frameon=False, fontsize=9)
+    return axes
+
+
+def reliability_diagram(result: Result, ax: Axes | None = None) -> Axes:
+    """Draw the share that came true against the predicted probability, in ten bins; dots grow with the rows in them."""
+    bins = result.reliability
+    if bins is None:
+        raise SettingError(
+            "plot_reliability: there are no predicted probabilities on check rows; use loss='logistic' or 'softmax' and "
+            "check=0.2."
+        )
+    axes, full = _axes(ax), bins.weight > 0.0
+    axes.plot([0.0, 1.0], [0.0, 1.0], color=GREY, lw=0.9, ls=":", label="as predicted")
+    size = 20.0 + 180.0 * bins.weight[full] / bins.weight.max()
+    axes.plot(bins.predicted[full], bins.observed[full], color=BLUE, lw=1.2, alpha=0.6)
+    axes.scatter(bins.predicted[full], bins.observed[full], s=size, color=BLUE, zorder=3, label="check rows")
+    axes.set(xlabel="predicted probability", ylabel="share that came true", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    axes.set_title(f"off by {100 * bins.error:.1f} points on average", loc="left", fontsize=11)
+    axes.legend(frameon=False, fontsize=9)
     return axes
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fallline.report.figure import DECADE, curve_of
-from fallline.report.numbers import number, seconds
+from fallline.report.numbers import count, number, seconds
 from fallline.report.text import check_line, loss_line
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def repr_html(result: Result) -> str:
         rows.append(("check", check_line(result)))
     if result.method:
         rows += [("method", result.method), ("learning rate", result.rate_reason)]
-    rows.append(("work", f"{result.passes:,.0f} passes, {result.steps:,} steps, {seconds(result.seconds)}"))
+    work = f"{count(result.passes, 'pass', 'passes')}, {count(result.steps, 'step', 'steps')}"
+    rows.append(("work", f"{work}, {seconds(result.seconds)}"))
     table = "".join(
         f'<tr><th scope="row" style="text-align:left;font-weight:600;vertical-align:top;padding:2px 12px 2px 0">{escape(k)}</th>'
         f'<td style="text-align:left;padding:2px 0">{escape(v)}</td></tr>'
@@ -36,7 +37,7 @@ def repr_html(result: Result) -> str:
     return (
         '<div style="max-width:46em;line-height:1.4">'
         f"<p style='margin:0 0 .4em'><b>{escape(str(result.verdict))}</b> ({escape(str(result.certainty))}): "
-        f"{escape(result.sentence)}</p>{curve_svg(result)}<table style='border:0'>{table}</table>"
+        f"{escape(result.sentence)}</p>{curve_svg(result)}{reliability_svg(result)}<table style='border:0'>{table}</table>"
         f"{f'<ul style=margin:.4em>{found}</ul>' if found else ''}</div>"
     )
 
@@ -71,9 +72,37 @@ def curve_svg(result: Result) -> str:
             f'<text x="{LEFT - 6}" y="{HEIGHT - BOTTOM}" text-anchor="end" {text}>{number(float(loss.min()), 3)}</text>'
             f'<text x="{LEFT}" y="{HEIGHT - 8}" {text}>{steps[0]:,.0f}</text>'
             f'<text x="{WIDTH - 10}" y="{HEIGHT - 8}" text-anchor="end" {text}>{steps[-1]:,.0f} {words}s</text>'
-            f'<text x="{LEFT + 6}" y="{TOP + 8}" {text} fill-opacity=".7">'
+            f'<text x="{WIDTH - 10}" y="{TOP + 8}" text-anchor="end" {text} fill-opacity=".7">'
             f"loss J(theta){' (log scale)' if log else ''}</text></svg>"
         )
         if math.isfinite(span)
         else ""
+    )
+
+
+SIDE, EDGE = 170, 30  # of the square
+
+
+def reliability_svg(result: Result) -> str:
+    """Predicted probability against the share that came true, on the check rows; an empty string where there is none."""
+    bins = result.reliability
+    if bins is None:
+        return ""
+    full, span = bins.weight > 0.0, SIDE - EDGE - 8
+    x, y = EDGE + bins.predicted[full] * span, 8 + (1.0 - bins.observed[full]) * span
+    radius = 2.0 + 5.0 * np.sqrt(bins.weight[full] / bins.weight.max())
+    dots = "".join(
+        f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{r:.1f}" fill="#0072B2"/>' for a, b, r in zip(x, y, radius, strict=True)
+    )
+    text = 'font-size="11" fill="currentColor" font-family="sans-serif"'
+    told = "; ".join(f"{p:.2f}: {o:.2f}" for p, o in zip(bins.predicted[full], bins.observed[full], strict=True))
+    return (
+        f'<svg role="img" viewBox="0 0 {SIDE} {SIDE}" width="{SIDE}" height="{SIDE}" xmlns="http://www.w3.org/2000/svg">'
+        f"<title>Calibration</title><desc>Predicted probability and the share that came true: {told}.</desc>"
+        f'<path d="M{EDGE} 8V{8 + span}H{EDGE + span}" fill="none" stroke="currentColor" stroke-opacity=".4"/>'
+        f'<path d="M{EDGE} {8 + span}L{EDGE + span} 8" fill="none" stroke="currentColor" stroke-opacity=".4" '
+        f'stroke-dasharray="3 3"/>{dots}'
+        f'<text x="{EDGE + span / 2}" y="{SIDE - 6}" text-anchor="middle" {text}>predicted</text>'
+        f'<text x="14" y="{8 + span / 2}" text-anchor="middle" {text} transform="rotate(-90 14 {8 + span / 2})">came true'
+        "</text></svg>"
     )

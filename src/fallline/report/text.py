@@ -53,7 +53,8 @@ def check_line(result: Result) -> str:
             told = f"{word} {check[key]:.3f}; {told}"
     if "majority" in check:
         told += f"; always saying the commonest class is right for {percent(check['majority'])}"
-    return f"{told}, on {check['rows']:,.0f} {'row' if check['rows'] == 1 else 'rows'} held out"
+    told = f"{told}, on {check['rows']:,.0f} {'row' if check['rows'] == 1 else 'rows'} held out"
+    return told if result.reliability is None else f"{told}; {result.reliability}"
 
 
 def _weights(result: Result) -> str:

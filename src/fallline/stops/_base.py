@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ class Point(NamedTuple):
     decrement: (
         float  # 1/2 g . direction: what a preconditioned step hopes to gain; NaN where there is no preconditioner
     )
+    check: float = math.nan  # the loss on the check rows; NaN where it is not known
 
 
 class Ending(NamedTuple):
