@@ -127,6 +127,29 @@ def test_the_table_shows_powers_of_two_and_the_bound_once() -> None:
     assert sum("<=" in row for row in rows) == 1 and "<=" in rows[-1]
 
 
+def test_on_a_terminal_a_line_says_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fallline.report.console.REFRESH", 0.0)
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((100, 3)) @ [[1, 0, 0], [0.99, 0.1, 0], [0, 0, 1]]
+    y = X @ [1.0, 2.0, 3.0] + rng.standard_normal(100)
+    for settings, words in (
+        ({"optimizer": "descent"}, "at least"),
+        ({"batch_size": 10, "max_passes": 30}, "more at most"),
+    ):
+        watch = console(live=True)
+        table = LiveTable(watch, 100, settings.get("max_passes", 1000))
+        result = fallline.fit(X, y, callback=table, **settings)
+        table.finish(result.gap, result.best_loss)
+        drawn = watch.stream.getvalue()
+        in_place = [part for part in drawn.split("\r") if part.startswith("pass ")]
+        assert any("million rows a second" in part and words in part for part in in_place)
+        assert max(map(len, in_place)) <= watch.width and "pass " not in drawn.rsplit("\r", 1)[-1]
+        assert all(not line.startswith("pass ") or line.rstrip() == "" for line in drawn.split("\n")[-2:])
+    quiet = console(live=False)
+    fallline.fit(X, y, callback=LiveTable(quiet, 100))
+    assert "\r" not in quiet.stream.getvalue()
+
+
 def test_the_figure_has_labels_and_is_written_whole(result: fallline.Result, tmp_path: Path) -> None:
     axes = result.plot()
     assert axes.get_xlabel() and "J(theta)" in axes.get_ylabel() and "converged" in axes.get_title(loc="left")

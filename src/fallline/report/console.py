@@ -32,6 +32,7 @@ class Console:
     plain: bool = False
     quiet: bool = False
     _doing: tuple[str, float, float] = ("", 0.0, 0.0)  # what is shown in place, since when, and when it was last drawn
+    _shown: bool = False  # whether something is shown in place
 
     @classmethod
     def open(cls, *, plain: bool = False, quiet: bool = False, color: bool | None = None) -> Console:
@@ -86,8 +87,18 @@ class Console:
             return
         self._doing = what, began, now
         speed = f", {rows / (now - began) / 1e6:.2g} million a second" if now > began + 1.0 else ""
-        text = f"{what} {rows:,} rows{speed}" if rows else ""
-        self.stream.write("\r" + text.ljust(self.width) + ("" if rows else "\r"))
+        self._in_place(f"{what} {rows:,} rows{speed}" if rows else "")
+
+    def status(self, text: str) -> None:
+        """A line in place, on a terminal alone, drawn at most every ``REFRESH`` seconds; whatever is written next wipes it."""
+        now = time.monotonic()
+        if self.live and not self.quiet and now - self._doing[2] >= REFRESH:
+            self._doing = "", now, now
+            self._in_place(text)
+
+    def _in_place(self, text: str) -> None:
+        self._shown = bool(text)
+        self.stream.write("\r" + text[: self.width].ljust(self.width) + ("" if text else "\r"))
         self.stream.flush()
 
     def _styled(self, text: str, style: str) -> str:
@@ -100,6 +111,8 @@ class Console:
         return held.get()
 
     def _write(self, text: str) -> None:
+        if self._shown:
+            self._in_place("")
         if not self.unicode:
             text = text.encode("ascii", "replace").decode("ascii")
         self.stream.write(text + "\n")

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from fallline.forecast import passes_left
 from fallline.report.numbers import above_best
 from fallline.symptoms._base import Evidence, Finding, Symptom
 from fallline.symptoms._pasted import remedy
 from fallline.verdict import Certainty, Verdict
 
-FEWEST_POINTS = 8  # of the gradient norm's last half, to fit a line through
-GOAL = 1e-6  # of the gradient at the start
+MOST = 1e9  # passes: more is no number that helps
 
 
 class BudgetEnded(Symptom):
@@ -53,17 +53,8 @@ class BudgetEnded(Symptom):
 
     @staticmethod
     def _more(evidence: Evidence) -> int | None:
-        """Passes until the gradient is ``GOAL`` of its start, from the slope of its logarithm over the last half."""
         history = evidence.history
         norms, passes = history.full_gradient_norm, history.passes
         good = np.isfinite(norms) & (norms > 0.0) & (history.accepted == 1.0)
-        norms, passes = norms[good], passes[good]
-        half = len(norms) // 2
-        if len(norms) - half < FEWEST_POINTS or passes[-1] <= passes[half]:
-            return None
-        slope = float(np.polyfit(passes[half:], np.log(norms[half:]), 1)[0])
-        left = math.log(norms[-1] / (GOAL * norms[0]))
-        if slope >= 0.0 or left <= 0.0:
-            return None
-        more = left / -slope
-        return int(f"{math.ceil(more):.0f}") if more < 1e9 else None
+        more = passes_left(passes[good], norms[good])
+        return math.ceil(more) if more is not None and more < MOST else None
