@@ -17,6 +17,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # what type checkers and editors see; at run time each name is imported when it is first used
     from fallline.descent import gradient_descent as gradient_descent
+    from fallline.estimators.classifier import GDClassifier as GDClassifier
+    from fallline.estimators.regressor import GDRegressor as GDRegressor
     from fallline.fitting import fit as fit
     from fallline.minimise import minimize as minimize
     from fallline.result import Result as Result
@@ -30,6 +32,8 @@ _HOMES = {
     "fallline.descent": ("gradient_descent",),
     "fallline.result": ("Result", "load"),
     "fallline.rows.sources.sql": ("SqlSource",),
+    "fallline.estimators.regressor": ("GDRegressor",),
+    "fallline.estimators.classifier": ("GDClassifier",),
     "fallline.history": ("History",),
     "fallline.verdict": ("Verdict", "Certainty"),
     "fallline.symptoms._base": ("Finding",),
