@@ -11,6 +11,13 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where tests run in several processes, one that has none left takes from the others: a few tests take very long."""
+    if getattr(config.option, "dist", None) == "load":
+        config.option.dist = "worksteal"
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
