@@ -268,3 +268,28 @@ def test_a_full_disk_leaves_the_old_model_alone(houses: Path, monkeypatch: pytes
     monkeypatch.undo()
     assert Path("houses.fall").resolve().parent and (houses.parent / "houses.fall").read_bytes() == before
     assert not [p for p in houses.parent.iterdir() if "part" in p.name or "tmp" in p.name]
+
+
+def test_settings_that_contradict_are_refused_before_the_file_is_read(houses: Path) -> None:
+    for options, words in (
+        (["--inference", "--l2", "0.1"], "biased on purpose"),
+        (["--inference", "--loss", "huber"], "no likelihood"),
+        (["--early-stopping", "--check", "0"], "needs check rows"),
+    ):
+        done = call("fit", houses, "--target", "price", *options)
+        assert done.exit_code == 2 and words in done.stderr and "rows" not in done.stderr.split("error:")[0]
+
+
+def test_inference_early_stopping_and_export(houses: Path, tmp_path: Path) -> None:
+    model = tmp_path / "m.fall"
+    done = call("fit", houses, "--target", "price", "--inference", "--out", model)
+    assert done.exit_code == 0 and "std. error" in done.stderr and "(intercept)" in done.stderr
+    stopped = call("fit", houses, "--target", "price", "--early-stopping", "--optimizer", "adam", "--batch-size", "8")
+    assert stopped.exit_code in (0, 5)
+    sql = call("export", model, "--to", "sql")
+    assert sql.exit_code == 0 and "CASE WHEN" in sql.stdout
+    assert json.loads(call("export", model, "--to", "json").stdout)["loss"] == "squared"
+    assert call("export", model, "--to", "onnx").exit_code == 2
+    assert call("export", model, "--to", "json", "--out", tmp_path / "m.json").exit_code == 0
+    assert json.loads((tmp_path / "m.json").read_text())["model"] == "linear"
+    assert call("export", model, "--to", "json", "--out", model).exit_code == 2

@@ -87,7 +87,9 @@ def patience_of(early_stopping: Any, check: Any) -> int:
             f"early_stopping: got {early_stopping!r}; give True, False, or how many looks at the check rows may pass (5)."
         )
     if patience and (check is None or isinstance(check, (int, float)) and not check):
-        raise SettingError("early_stopping: needs check rows to look at; give check=0.2, or check=(X, y).")
+        raise SettingError(
+            "early_stopping: needs check rows to look at; give check=0.2 (--check 0.2), or check=(X, y)."
+        )
     return patience
 
 

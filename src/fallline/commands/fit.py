@@ -76,11 +76,12 @@ def _stem(file: str) -> str:
 
 def train_and_tell(console: Console, table: Any, options: Options, source: str, jsonl: bool = False) -> Result:
     """Prepare, show the header, train with the live table, show the curve and the verdict."""
-    from fallline.commands.training import read, run, scaling_told, show_header, show_plan
+    from fallline.commands.training import read, run, scaling_told, settle, show_header, show_plan
     from fallline.report.ending import show_curve, show_inference, show_verdict
     from fallline.report.table import LiveTable
     from fallline.settings import budget_of
 
+    settle(options)
     prepared = read(source if table is None else table, options, source, console)
     show_header(console, prepared)
     show_plan(console, options, scaling_told(prepared, options.scale))

@@ -63,6 +63,11 @@ class Options:
 
         return Asked(**{f.name: getattr(self, f.name) for f in fields(Asked)})
 
+    @property
+    def bounds(self) -> tuple[float | None, float | None] | None:
+        """(lower, upper) of the coefficients, where there are any."""
+        return (self.lower, self.upper) if (self.lower, self.upper) != (None, None) else None
+
     def streams(self, file: Path) -> bool:
         """Whether a file is so large beside the memory asked for that it is not read whole, as far as its size says."""
         from fallline.rows.table import DELIMITED, JSON_LINES

@@ -51,6 +51,19 @@ def read(table: Any, options: Options, name: str, console: Console) -> Prepared:
         console.progress("", 0)
 
 
+def settle(options: Options) -> None:
+    """Raise for settings that contradict one another, before a file is opened."""
+    from fallline.inference import check_inference
+    from fallline.losses import as_loss
+    from fallline.penalties import as_penalty
+    from fallline.settings import patience_of
+
+    patience_of(options.early_stopping, options.check)
+    if options.inference:
+        penalty = as_penalty(None, options.l1, options.l2, options.bounds)
+        check_inference(as_loss(options.loss or "squared"), penalty, options.batch_size)
+
+
 def _read_whole(file: str) -> bool:
     """Whether it is a small file of a kind that is read whole; or no file at all, which reading will tell."""
     from fallline.rows.sources import is_large, is_several
@@ -81,10 +94,9 @@ def run(
     from fallline.rates import as_rate
     from fallline.settings import Settings, patience_of
 
-    bounds = (options.lower, options.upper) if (options.lower, options.upper) != (None, None) else None
     with stopping_gently() as stopped, one_blas_thread():
         settings = Settings(
-            penalty=as_penalty(None, options.l1, options.l2, bounds), optimizer=optimizer or options.optimizer,
+            penalty=as_penalty(None, options.l1, options.l2, options.bounds), optimizer=optimizer or options.optimizer,
             learning_rate="auto" if options.lr == "auto" else as_rate(options.lr), batch_size=options.batch_size,
             fit_intercept=options.intercept and prepared.intercept, standardize=options.scale, tol=options.tol,
             patience=patience_of(options.early_stopping, options.check), inference=options.inference,

@@ -136,13 +136,9 @@ class GDEstimator(Exports, CallbackSupportMixin, Told):
 
     def _settings(self) -> dict[str, Any]:
         """The settings of :func:`fallline.fit`."""
-        if self.positive and self.bounds is not None:
-            raise SettingError(
-                "positive=True and bounds contradict each other: give bounds=(0, ...) alone, or positive=True alone."
-            )
         names = self.feature_names_in_.tolist() if hasattr(self, "feature_names_in_") else None
         return {
-            "penalty": self.penalty, "l1": self.l1, "l2": self.l2, "bounds": (0.0, None) if self.positive else self.bounds,
+            "penalty": self.penalty, "l1": self.l1, "l2": self.l2, "bounds": self._bounds(),
             "optimizer": self.optimizer, "learning_rate": self.learning_rate, "batch_size": self.batch_size,
             "fit_intercept": self.fit_intercept, "standardize": self.standardize, "tol": self.tol,
             "max_passes": self.max_passes, "max_seconds": self.max_seconds, "n_threads": self.n_threads,
@@ -175,8 +171,14 @@ class GDEstimator(Exports, CallbackSupportMixin, Told):
         return int(patience)
 
     def _penalty(self) -> Penalty:
-        settings = self._settings()
-        return as_penalty(settings["penalty"], settings["l1"], settings["l2"], settings["bounds"])
+        return as_penalty(self.penalty, self.l1, self.l2, self._bounds())
+
+    def _bounds(self) -> tuple[Any, Any] | None:
+        if self.positive and self.bounds is not None:
+            raise SettingError(
+                "positive=True and bounds contradict each other: give bounds=(0, ...) alone, or positive=True alone."
+            )
+        return (0.0, None) if self.positive else self.bounds
 
     def _seed(self) -> int:
         if isinstance(self.random_state, numbers.Integral):

@@ -124,7 +124,8 @@ class SampledStream:
     @property
     def separated(self) -> bool:
         """Whether the kept rows are all on their right side, and no penalty holds the weights back."""
-        if self.objective is None or self.run is None:
+        held = self.penalty.curvature or not self.penalty.smooth or self.form.task == "number"
+        if held or self.objective is None or self.run is None:
             return False
         return separated(self.objective, self._rows(), self.run.best.theta)
 

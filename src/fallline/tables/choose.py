@@ -25,22 +25,22 @@ MOST_LABELS = 10_000  # different targets that are kept: more are numbers, or a 
 def check_columns(columns: list[str], asked: Asked) -> None:
     """Raise SchemaError for a column that is asked for and not there."""
     wanted = {
-        "--target": asked.target,
-        "--weight": asked.weight,
-        "--offset": asked.offset,
-        "--exposure": asked.exposure,
+        "target": asked.target,
+        "weight": asked.weight,
+        "offset": asked.offset,
+        "exposure": asked.exposure,
     }
-    for flag, name in wanted.items():
+    for which, name in wanted.items():
         if name is not None and name not in columns:
             listed = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
             hint = suggest(name, list(columns))
-            raise SchemaError(f"{flag}: there is no column {name!r}.{hint} The columns are: {listed}.")
+            raise SchemaError(f"{which}: there is no column {name!r}.{hint} The columns are: {listed}.")
     given = [name for name in wanted.values() if name is not None]
     double = [name for name in given if given.count(name) > 1]
     if double:
         raise SettingError(f"{double[0]!r} is asked for twice, as two of target, weight, offset and exposure.")
     if asked.offset and asked.exposure:
-        raise SettingError("--offset and --exposure: give one of them; exposure is an offset, its logarithm.")
+        raise SettingError("offset and exposure: give one of them; exposure is an offset, its logarithm.")
 
 
 def choose_rows(frame: pl.DataFrame, asked: Asked, lost: Counter[str]) -> pl.DataFrame:
