@@ -61,14 +61,13 @@ def conclude_model(
     apart = separated(objective, job.rows, theta)
     ruling = _rule(run, J, gap, job.settings.tol, stage.floor, plain=_plain(stage, job), separated=apart)
     coef, intercept = job.scaling.outward(theta)
-    kept = job.settings.penalty.project(
-        coef
-    )  # the change of units may miss a bound by a digit; constant columns know none
+    # The change of units may miss a bound by a digit; constant columns know none.
+    kept = job.settings.penalty.project(coef)
     if job.scaling.intercept:
         intercept = intercept - job.scaling.shift @ (kept - coef)
     coef = kept
     if np.ndim(intercept) == 1 and objective.loss.link == "softmax":
-        coef, intercept = _centred(coef, intercept, free=objective.penalty.smooth and not objective.penalty.curvature)
+        coef, intercept = centred(coef, intercept, free=objective.penalty.smooth and not objective.penalty.curvature)
     baseline = constant_loss(objective.loss, job.rows, constant)
     evidence = _evidence(stage, job, summary, ruling.verdict, J, gap, apart)
     told: Inference | str = "inference=True was not given."
@@ -93,7 +92,7 @@ def conclude_model(
     )  # fmt: skip
 
 
-def _centred(coef: Array, intercept: Array, free: bool) -> tuple[Array, Array]:
+def centred(coef: Array, intercept: Array, free: bool) -> tuple[Array, Array]:
     """Softmax knows differences between classes only: of all weights that predict the same, those whose sum is zero.
 
     `free`: the coefficients too; a penalty on them has chosen already.

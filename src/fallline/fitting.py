@@ -28,13 +28,11 @@ from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.intake import Intake, Named, as_features, in_order, take_in
 from fallline.scaling import NO_SPREAD, Scaling
-from fallline.settings import Settings, patience_of
+from fallline.settings import LAST_DIGITS, Settings, patience_of
 from fallline.stages import Job, train_stages
 from fallline.start import best_constant, initial_theta
 from fallline.summary import DataSummary, Provenance, summarise
 from fallline.threads import one_blas_thread, use_threads
-
-LAST_DIGITS = 1e-13  # a gap, relative: weights for standard errors should be within a hundredth of one of the optimum
 
 if TYPE_CHECKING:
     from fallline.tables.asked import Asked
@@ -167,13 +165,10 @@ def fit(
     """
     began = time.perf_counter()
     patience = patience_of(early_stopping, check)
-
-    def settings() -> Settings:
-        return Settings(
-            as_penalty(penalty, l1, l2, bounds), optimizer, learning_rate, batch_size, fit_intercept, standardize, patience,
-            inference, start, tol, max_passes, max_seconds, callback, seed, {"l1": l1, "l2": l2},
-        )  # fmt: skip
-
+    settings = Settings(
+        as_penalty(penalty, l1, l2, bounds), optimizer, learning_rate, batch_size, fit_intercept, standardize, patience,
+        inference, start, tol, max_passes, max_seconds, callback, seed, {"l1": l1, "l2": l2},
+    )  # fmt: skip
     if isinstance(y, str):
         from fallline.tables.asked import Asked
 
@@ -186,19 +181,18 @@ def fit(
             raise SettingError(f"check: got {check!r}; of a table it is a share of the rows such as 0.2.")
         folder = None if cache is None else Path(cache)
         asked = Asked(y, form, na, sample_weight, offset, exposure, tuple(drop), share, seed, memory, folder)
-        return _fit_table(X, asked, settings(), n_threads, began)
+        return _fit_table(X, asked, settings, n_threads, began)
     for name, value in (("exposure", exposure), ("memory", memory), ("cache", cache), ("drop", tuple(drop) or None)):
         if value is not None:
             raise SettingError(f"{name}: is for tables: X a table or a file, and y the name of its target's column.")
     form = as_loss("squared" if loss is None else loss)
     with use_threads(n_threads), one_blas_thread():
-        chosen = settings()
         data = take_in(X, y, form, sample_weight, offset, feature_names, target_name)
         if not (data.names or fit_intercept):
             raise DataError("X has no columns and fit_intercept=False: there is nothing to train.")
         part, held = _split(data, check, form, seed)
         rows = ArrayRows(part.X, part.y, part.weight, part.offset)
-        return train_rows(rows, held, part.named, form, chosen, provenance or Provenance(), began)
+        return train_rows(rows, held, part.named, form, settings, provenance or Provenance(), began)
 
 
 def train_rows(

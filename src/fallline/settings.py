@@ -18,6 +18,7 @@ from fallline.rates._base import Rate
 from fallline.recorder import Event
 
 PATIENCE = 5  # looks at the check rows without a lower loss: as scikit-learn's n_iter_no_change
+LAST_DIGITS = 1e-13  # a gap, relative: weights for standard errors should be within a hundredth of one of the optimum
 FULL_BATCH_PASSES = 1000
 MINI_BATCH_PASSES = 50
 

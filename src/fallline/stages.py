@@ -192,7 +192,7 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
         floor = max(floor, objective.resolution(origin, few))
     if plan.sample is not None:
         warm = warm_up(objective, plan.sample, job.rows, theta, asked.seed)
-        if objective.value(warm.theta, job.rows) <= objective.value(theta, job.rows):
+        if objective.value(warm.theta, few) <= objective.value(theta, few):  # a few rows tell, and cost nothing
             theta = warm.theta
         else:  # of a sample in which classes are separated, or rare levels lacking, the optimum may be far from that of all
             warm = warm._replace(theta=theta, history=History(), steps=0)

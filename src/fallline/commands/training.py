@@ -164,12 +164,13 @@ def show_header(console: Console, prepared: Prepared) -> None:
 
 def show_plan(console: Console, options: Options, scaled: str) -> None:
     """How the columns are prepared and when the run ends."""
+    from fallline.settings import LAST_DIGITS, PATIENCE, budget_of
+
     console.labelled("prepared", scaled)
-    passes = options.max_passes or (50 if options.batch_size else 1000)
-    console.labelled(
-        "stop when",
-        f"provably within {options.tol:g} of the best loss, or {passes:,.0f} passes, or Ctrl-C (keeps the best so far)",
-    )
+    passes = budget_of(options.max_passes, options.batch_size)
+    proof = f"provably within {min(options.tol, LAST_DIGITS) if options.inference else options.tol:g} of the best loss"
+    early = f", or {PATIENCE} looks at the check rows without a lower loss" if options.early_stopping else ""
+    console.labelled("stop when", f"{proof}{early}, or {passes:,.0f} passes, or Ctrl-C (keeps the best so far)")
 
 
 def scaling_told(prepared: Prepared, scale: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 import numbers
 import warnings
@@ -89,9 +90,9 @@ class GDEstimator(Exports, CallbackSupportMixin, Told):
         intercept = np.broadcast_to(np.asarray(self.intercept_, dtype=np.float64), (coef.shape[1],))
         return Linear(told, np.asarray(coef, dtype=np.float64), intercept, link, form.name, "y", classes)
 
+    @abc.abstractmethod
     def _exported(self) -> tuple[Loss, str, tuple[Any, ...] | None]:
         """The loss, the link (see fallline.exports.linear) and the classes."""
-        raise NotImplementedError
 
     def _take_rows(
         self, X: Any, y: Any, sample_weight: Any, offset: Any, validation: tuple[Any, Any, Any, Any], **how: Any
@@ -241,9 +242,9 @@ class GDEstimator(Exports, CallbackSupportMixin, Told):
             observers.append(through)
         return (lambda event: any([observer(event) for observer in observers])) if observers else None
 
+    @abc.abstractmethod
     def _attributes(self, weights: list[tuple[Array, Any]]) -> dict[str, Any]:
         """coef_ and intercept_ from the weights of each run."""
-        raise NotImplementedError
 
     def _take_piece(self, X: Any, y: Any, sample_weight: Any, offset: Any, **how: Any) -> tuple[Given, Any, bool]:
         """Rows of a stream, checked; and whether they are the first."""

@@ -17,7 +17,7 @@ try:
 except ImportError:  # before 1.9
     from fallline.estimators._callback_stand_in import CallbackSupportMixin, with_callbacks
 
-__all__ = ["CallbackSupportMixin", "FitContext", "bridge", "fit_context", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "FitContext", "bridge", "with_callbacks"]
 
 
 class FitContext:
@@ -45,11 +45,6 @@ class FitContext:
             reconstruction_attributes=lambda: {"coef_": own.coef_, "intercept_": own.intercept_},
             **self.whole,
         )
-
-
-def fit_context(estimator: Any, X: Any, y: Any, weight: Any) -> FitContext:
-    """Begin the task of a fit."""
-    return FitContext(estimator, X, y, weight)
 
 
 def bridge(context: FitContext, attributes: Callable[[Event], dict[str, Any]]) -> Callable[[Event], bool] | None:

@@ -51,25 +51,17 @@ def with_class_weights(class_weight: Any, classes: NDArray[Any], y: NDArray[Any]
     """`weight` times the weight of each row's class; None for none."""
     if class_weight is None:
         return weight
-    codes = np.searchsorted(classes, y)
-    codes = np.minimum(codes, len(classes) - 1)
+    codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1)  # labels beyond are of rows without weight
     own = np.ones(len(y)) if weight is None else weight
     if isinstance(class_weight, Mapping):
-        known = {label.item() if isinstance(label, np.generic) else label for label in classes}
+        known = classes.tolist()
         strange = [label for label in class_weight if label not in known]
         if strange:
-            raise SettingError(
-                f"class_weight: {strange[0]!r} is not a class of the target; there are {sorted(known, key=str)[:8]}."
-            )
+            raise SettingError(f"class_weight: {strange[0]!r} is not a class of the target; there are {known[:8]}.")
         for label, value in class_weight.items():
             if isinstance(value, bool) or not isinstance(value, numbers.Real):
                 raise SettingError(f"class_weight: got {value!r} for {label!r}; weights are numbers, zero or more.")
-        factors = np.array(
-            [
-                float(class_weight.get(label.item() if isinstance(label, np.generic) else label, 1.0))
-                for label in classes
-            ]
-        )
+        factors = np.array([float(class_weight.get(label, 1.0)) for label in known])
         if not (np.isfinite(factors).all() and (factors >= 0.0).all()):
             raise SettingError(f"class_weight: got {dict(class_weight)!r}; weights must be finite and zero or more.")
     elif class_weight == "balanced":

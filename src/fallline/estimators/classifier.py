@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 
 from fallline.errors import SettingError, TargetError
 from fallline.estimators._base import GDEstimator, resolve
-from fallline.estimators._callbacks import fit_context, with_callbacks
+from fallline.estimators._callbacks import FitContext, with_callbacks
 from fallline.estimators._labels import known_labels, labels_in_a_line, refuse_strange, with_class_weights
 from fallline.family import suggest
 from fallline.losses import as_loss
@@ -89,6 +89,7 @@ verbose, callbacks
 
     classes_: NDArray[Any]
 
+    # Spelt out again, for scikit-learn reads the settings of a class from the signature of its own __init__.
     def __init__(
         self,
         loss: str | Loss = "auto",
@@ -176,7 +177,7 @@ verbose, callbacks
         else:
             targets, checks = [y], [y_val]
         start = self._start(classes, rest, given.X.shape[1])
-        context = fit_context(self, X, y, given.weight)
+        context = FitContext(self, X, y, given.weight)
         names: list[str | None] = [str(label) for label in classes] if rest else [None]
         self.classes_, self._fitted = classes, (form, rest)
         self.results_ = self._fit_each(given, targets, checks, form, names, [weight] * len(targets), start, context)

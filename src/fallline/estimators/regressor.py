@@ -12,7 +12,7 @@ from sklearn.base import RegressorMixin
 
 from fallline.errors import DataError, TargetError
 from fallline.estimators._base import GDEstimator, resolve
-from fallline.estimators._callbacks import fit_context, with_callbacks
+from fallline.estimators._callbacks import FitContext, with_callbacks
 from fallline.estimators._sides import Given, finite, of_output
 from fallline.losses._base import Loss
 from fallline.losses.squared import Squared
@@ -145,7 +145,7 @@ class GDRegressor(RegressorMixin, GDEstimator):
             raise DataError(f"y_val has the shape {y_val.shape} and y {y.shape}; give as many columns as in y.")
         checks = list(y_val.T) if several and y_val is not None else [y_val] * len(targets)
         start = self._start(len(targets), given.X.shape[1])
-        context = fit_context(self, X, y, given.weight)
+        context = FitContext(self, X, y, given.weight)
         names: list[str | None] = [f"y{k}" for k in range(len(targets))] if several else [None]
         weights = [given.weight] * len(targets)
         self._several, self._outputs, self._fitted = several, len(targets), form

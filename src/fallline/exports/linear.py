@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,11 +41,12 @@ class Linear:
     encoder: Encoder | None = None
 
 
-class Exports:
+class Exports(abc.ABC):
     """The exports, as methods of everything that is such a model."""
 
+    @abc.abstractmethod
     def _linear_model(self) -> Linear:
-        raise NotImplementedError
+        """What the exports are made of."""
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The model as plain JSON: names, coefficients, link, and the formula in words. Written to `path` if given.

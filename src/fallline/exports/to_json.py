@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fallline import __version__
 from fallline.exports.linear import LINKS, Linear
 from fallline.modelfile import write_whole
@@ -23,7 +21,7 @@ def to_json(model: Linear, path: str | Path | None = None) -> str:
         "link": model.link,
         "prediction": f"z = intercept + sum_j coef_j x_j; {LINKS[model.link]}",
         "target": model.target,
-        "classes": None if model.classes is None else [_plain(label) for label in model.classes],
+        "classes": None if model.classes is None else list(model.classes),
         "intercept": float(model.intercept[0]) if single else model.intercept.tolist(),
         "coefficients": dict(zip(model.names, of.tolist(), strict=True)),
         "library": f"fallline {__version__}",
@@ -34,7 +32,3 @@ def to_json(model: Linear, path: str | Path | None = None) -> str:
     if path is not None:
         write_whole(path, text.encode())
     return text
-
-
-def _plain(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic) else label

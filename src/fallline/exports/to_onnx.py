@@ -101,10 +101,10 @@ def constant_zero(node: Any, constant: Any, kind: Any) -> str:
 def _labels(classes: tuple[Any, ...]) -> tuple[list[Any], int]:
     from onnx import TensorProto
 
-    if all(isinstance(label, (bool, np.bool_)) for label in classes):
+    if all(isinstance(label, bool) for label in classes):
         return [bool(label) for label in classes], TensorProto.BOOL
-    if all(isinstance(label, (int, np.integer)) for label in classes):
+    if all(isinstance(label, int) for label in classes):
         return [int(label) for label in classes], TensorProto.INT64
-    if all(isinstance(label, (int, float, np.number)) for label in classes):
+    if all(isinstance(label, (int, float)) for label in classes):
         return [float(label) for label in classes], TensorProto.DOUBLE
     return [str(label).encode() for label in classes], TensorProto.STRING

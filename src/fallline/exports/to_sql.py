@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fallline.errors import SettingError
 from fallline.exports.linear import Linear
 from fallline.family import suggest
@@ -150,7 +148,6 @@ def name(column: str) -> str:
 
 def literal(value: Any) -> str:
     """A value as SQL writes it."""
-    value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, (int, float)):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fallline.losses.squared import Squared
 from fallline.penalties._base import Penalty
 from fallline.rows.arrays import ArrayRows
+from fallline.rows.compress import BLOCK_ROWS, stacked
 from fallline.scaling import NO_SPREAD, Scaling
 from fallline.settings import Settings
 from fallline.stages import Job, Stage, train_stages
@@ -25,7 +26,6 @@ from fallline.summary import ROUND_OFF, Provenance
 Array = NDArray[np.floating]
 
 MOST_COLUMNS = 2000  # the factor is a square of so many numbers, and each piece costs a QR of it
-BLOCK_ROWS = 16_384
 
 
 class ExactStream:
@@ -33,7 +33,7 @@ class ExactStream:
 
     def __init__(self, n: int, outputs: int, half_life: float | None) -> None:
         self.n, self.half_life = n, half_life
-        self.R: Array = np.zeros((0, n + 1 + outputs))
+        self.R: NDArray[np.float64] = np.zeros((0, n + 1 + outputs))
         self.total, self.seen = 0.0, 0  # weight of the rows, and how many there were
 
     def add(self, X: Any, y: Array, weight: Array | None, offset: Array | None) -> None:
@@ -41,13 +41,13 @@ class ExactStream:
         faded, heavy = aged(self, len(y), weight)
         if not heavy.any():
             return
-        self.R = self.R * math.sqrt(faded)
+        self.R *= math.sqrt(faded)
         targets = y if offset is None else y - (offset if offset.ndim == 2 else offset[:, None])
         for begin in range(0, len(y), BLOCK_ROWS):
             some = slice(begin, begin + BLOCK_ROWS)
             dense = X[some].toarray() if hasattr(X, "toarray") else X[some]
             block = np.column_stack([np.ones(len(dense)), dense, targets[some]]) * np.sqrt(heavy[some])[:, None]
-            self.R = np.asarray(np.linalg.qr(np.vstack([self.R, block]), mode="r"))
+            self.R = stacked(self.R, np.asarray(block, dtype=np.float64))
 
     def solve(
         self, k: int, penalty: Penalty, intercept: bool, standardize: bool, tol: float

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fallline.auto import plan_model
-from fallline.conclude import separated
+from fallline.conclude import centred, separated
 from fallline.inverse import EIGEN_LIMIT, AnyInverse, DiagonalInverse, damped_inverse
 from fallline.losses._base import Loss
 from fallline.objective import MISSED, ModelObjective
@@ -37,10 +37,14 @@ from fallline.train import Run, train
 
 Array = NDArray[np.floating]
 
+# With 2,000 to 4,000 rows kept, 60,000 shuffled rows of 20 columns ended 0.004 from the model of all of them, which itself
+# was 0.048 from the truth.
 KEPT_ROWS, KEPT_PER_COLUMN, KEPT_PER_CLASS = 2_000, 20, 50
 KEPT_NUMBERS, FEWEST_KEPT = 5_000_000, 200  # in the kept rows (40 MB); twice as many before they are thinned out
 MOST_TURN = 1.0  # units of a prediction that one step may change it by: far from the optimum the curvature says little
-NEW = 0.05  # of all weight: from so much on theta is found anew, below it takes a step
+# Of all weight: from so much on theta is found anew, below it takes a step. 0.02, 0.05, 0.1: digits in pieces of ten, 5.9,
+# 5.9, 6.0 % wrong before they were learnt, in 24, 15, 14 s.
+NEW = 0.05
 SMALL_GRADIENT, MOST_PASSES = 1e-7, 200.0  # of that at the best constant; and of the kept rows, to find theta
 RUNGS = 3  # of a loss with corners: smoothed over 3 % of the target's spread, finer than a sample can tell
 FLAT = 1e-9  # of the largest curvature: less is none to divide by
@@ -117,9 +121,13 @@ class SampledStream:
             self.memory = Memory(anchor, pull * factor, stiffness * factor)
 
     def weights(self) -> tuple[Array, Any]:
-        """(coef, intercept)."""
+        """(coef, intercept), within the bounds; of softmax those that add up to zero, as a fit gives them."""
         assert self.theta is not None
-        return Scaling.none(self.n, self.intercept).outward(self.theta)
+        coef, b = Scaling.none(self.n, self.intercept).outward(self.theta)
+        coef = self.penalty.project(coef)
+        if self.form.link == "softmax" and self.intercept:
+            return centred(coef, b, free=self.penalty.smooth and not self.penalty.curvature)
+        return coef, b
 
     @property
     def separated(self) -> bool:

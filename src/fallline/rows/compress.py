@@ -44,7 +44,7 @@ def compress(rows: ArrayRows, steps: int) -> ArrayRows | None:
         return None
     R = _by_gram(rows)
     if R is None and steps >= STEPS_AT_LEAST + QR_COST * rows.n:
-        R = functools.reduce(_stack, each(_triangle, _blocks(rows)))
+        R = functools.reduce(stacked, each(_triangle, _blocks(rows)))
     return None if R is None else ArrayRows(R[:, :-1], R[:, -1].copy(), total_weight=rows.total_weight)
 
 
@@ -78,5 +78,6 @@ def _triangle(block: tuple[Array, Array]) -> Matrix:
     return np.asarray(np.linalg.qr(_joined(block), mode="r"))
 
 
-def _stack(R: Matrix, other: Matrix) -> Matrix:
+def stacked(R: Matrix, other: Matrix) -> Matrix:
+    """The triangular factor of the rows of both."""
     return np.asarray(np.linalg.qr(np.vstack([R, other]), mode="r"))

@@ -43,12 +43,12 @@ def guess_loss(values: Any, count: int | None = None) -> tuple[str, str]:
     count = len(values) if count is None else count
     labels = np.unique(values.astype(str) if values.dtype.kind == "O" else values)
     if len(labels) == 2:
-        return "logistic", f"two values: {', '.join(repr(_plain(label)) for label in labels)}"
+        return "logistic", f"two values: {', '.join(repr(plain(label)) for label in labels)}"
     if values.dtype.kind in "OUSTb":
         if len(labels) > max(FEW_CLASSES, count / 2):
             raise TargetError(
-                f"The target is text, and {len(labels):,} of its {count:,} values are different ({_plain(labels[0])!r}, "
-                f"{_plain(labels[1])!r}, ...): these are neither numbers nor classes. Is it the right column?"
+                f"The target is text, and {len(labels):,} of its {count:,} values are different ({plain(labels[0])!r}, "
+                f"{plain(labels[1])!r}, ...): these are neither numbers nor classes. Is it the right column?"
             )
         return "softmax", f"{len(labels):,} classes"
     coded = 2 < len(labels) <= FEW_CLASSES and count >= ROWS_A_CLASS * len(labels)
@@ -141,15 +141,15 @@ def labels_of(values: NDArray[Any], loss: Loss) -> Labels | None:
         raise TargetError("The target's labels are of several kinds (text and numbers); make them all text.") from None
     if len(found) < 2:
         raise TargetError(
-            f"The target has one class only, {_plain(found[0])!r} in all {len(values):,} rows: nothing tells it from another."
+            f"The target has one class only, {plain(found[0])!r} in all {len(values):,} rows: nothing tells it from another."
         )
     if loss.task == "two classes" and len(found) > 2:
-        some = ", ".join(repr(_plain(v)) for v in found[:4])
+        some = ", ".join(repr(plain(v)) for v in found[:4])
         raise TargetError(
             f"{loss.name.capitalize()} loss is for two classes; the target has {len(found):,}: {some}"
             f"{', ...' if len(found) > 4 else ''}. Use loss='softmax'."
         )
-    return tuple(_plain(v) for v in found)
+    return tuple(plain(v) for v in found)
 
 
 def _codes(values: NDArray[Any], labels: Labels) -> NDArray[np.float64]:
@@ -160,7 +160,7 @@ def _codes(values: NDArray[Any], labels: Labels) -> NDArray[np.float64]:
     if np.any(unknown):
         row = int(np.argmax(unknown))
         raise TargetError(
-            f"The label {_plain(values[row])!r} (row {row:,}) is not one that the model was trained on: "
+            f"The label {plain(values[row])!r} (row {row:,}) is not one that the model was trained on: "
             f"{', '.join(map(repr, labels[:8]))}."
         )
     return codes.astype(np.float64)
@@ -191,7 +191,8 @@ def _is_number(value: Any) -> bool:
     return True
 
 
-def _plain(label: Any) -> Any:
+def plain(label: Any) -> Any:
+    """A label as Python has it, not NumPy."""
     return label.item() if isinstance(label, np.generic) else label
 
 

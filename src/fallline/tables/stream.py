@@ -31,7 +31,7 @@ from fallline.rows.learning import Read
 from fallline.rows.packed import FORMAT, Reader, Shape, Writer, read_index
 from fallline.rows.sources import Source
 from fallline.rows.stored import StoredRows
-from fallline.rows.target import numbers_of
+from fallline.rows.target import numbers_of, plain
 from fallline.tables.asked import Asked
 from fallline.tables.choose import Targets, choose_rows, lost_told, plain_values, sides_of
 from fallline.tables.median import median
@@ -227,7 +227,7 @@ class Streaming:
             raise DataError(refused(self.first_holes, holes))
         told = {
             "encoder": encoder.to_json(), "loss": form.name, "why": why, "holes": holes, "dropped": lost_told(self.lost),
-            "classes": None if classes is None else [_plain(label) for label in classes],
+            "classes": None if classes is None else [plain(label) for label in classes],
             "total": self.train.rows + self.check.rows,
         }  # fmt: skip
         try:
@@ -309,7 +309,3 @@ def _from_index(
         None if told["classes"] is None else tuple(told["classes"]), told["holes"], told["dropped"], told["total"],
         str(folder), closing=[cache.close],
     )  # fmt: skip
-
-
-def _plain(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic) else label
