@@ -157,7 +157,9 @@ def sample_size(rows: Rows, classes: int = 1) -> int | None:
     count = min(count, int(SAMPLE_SHARE * rows.m + SAMPLE_NUMBERS / width))
     if classes > 1:
         a_pass = rows.stored * classes / PASS_SPEED
-        count = min(count, max(least, int(MATRIX_PASSES * a_pass / (_matrix_work(rows, classes) / MATRIX_SPEED))))
+        count = min(
+            count, max(least, int(MATRIX_PASSES * a_pass / max(_matrix_work(rows, classes) / MATRIX_SPEED, 1e-300)))
+        )
     worth = rows.m * _matrix_work(rows, classes) > SMALL_MATRIX
     enough = least if classes > 1 else 5 * rows.n if count >= SAMPLE_ROWS else max(FEW_ROWS, FEW_PER_COLUMN * rows.n)
     return count if worth and count >= enough else None

@@ -17,13 +17,35 @@ A message says where, what was given, what is allowed, and what to do.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from fallline.symptoms._base import Finding
 
 
 class FalllineError(Exception):
-    """The root: ``except fallline.FalllineError`` catches all that is raised on purpose."""
+    """The root: ``except fallline.FalllineError`` catches all that is raised on purpose.
+
+    ``code`` names the symptom that was found where there is one, and stands before the message: ``fallline explain D24``
+    says more of it.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, *told: object, code: str = "") -> None:
+        super().__init__(*told)
+        self.code = code
+
+    def __str__(self) -> str:
+        told = super().__str__()
+        return f"{self.code}: {told}" if self.code else told
+
+    @property
+    def finding(self) -> Finding | None:
+        """The symptom for which the data, the settings or a gradient were refused; None where there is none."""
+        from fallline.symptoms import refused
+
+        return refused(self.code, super().__str__()) if self.code else None
 
 
 class SettingError(FalllineError, ValueError):

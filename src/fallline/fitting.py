@@ -16,13 +16,16 @@ from fallline.conclude import conclude_model
 from fallline.errors import DataError, SettingError, SettingTypeError
 from fallline.inference import check_inference
 from fallline.loggers._base import Logger
+from fallline.loggers.notebook import PATIENCE, NotebookCurve, in_notebook
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
+from fallline.objective import ModelObjective
 from fallline.optimizers import AnyOptimizer
 from fallline.penalties import as_penalty
 from fallline.penalties._base import Penalty
 from fallline.rates._base import Rate
 from fallline.recorder import Event
+from fallline.relations import relate
 from fallline.result import Result
 from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
@@ -63,6 +66,8 @@ def fit(
     tol: float = 1e-6,
     max_passes: float | None = None,
     max_seconds: float = math.inf,
+    shuffle: bool = True,
+    auto_fix: bool = True,
     callback: Callable[[Event], Any] | None = None,
     feature_names: Any = None,
     target_name: str | None = None,
@@ -108,6 +113,10 @@ def fit(
         ``"auto"``, a number, a schedule's name and rate (``"cosine:0.1"``), or a Rate.
     batch_size
         None for full batch, 1 for stochastic, k for mini-batches, reshuffled at every epoch.
+    shuffle
+        False: mini-batches come in the order of the rows, epoch after epoch. A sorted table is then told of (D21).
+    auto_fix
+        False: an automatic rate that turns out too large is not taken back: the run ends as diverged.
     fit_intercept, standardize
         an intercept that starts at the best constant; columns standardised inside the model (coefficients are reported
         in the original units either way).
@@ -164,10 +173,13 @@ def fit(
     ('rooms', 'rooms is missing', 'sea=near')
     """
     began = time.perf_counter()
+    if callback is None and in_notebook():
+        callback = NotebookCurve(after=PATIENCE)
     patience = patience_of(early_stopping, check)
+    bounded = {} if bounds is None else {"bounds": bounds}
     settings = Settings(
         as_penalty(penalty, l1, l2, bounds), optimizer, learning_rate, batch_size, fit_intercept, standardize, patience,
-        inference, start, tol, max_passes, max_seconds, callback, seed, {"l1": l1, "l2": l2},
+        inference, start, tol, max_passes, max_seconds, callback, seed, {"l1": l1, "l2": l2} | bounded, shuffle, auto_fix,
     )  # fmt: skip
     if isinstance(y, str):
         from fallline.tables.asked import Asked
@@ -202,19 +214,35 @@ def train_rows(
     if settings.inference:
         check_inference(form, settings.penalty, settings.batch_size)
     rows.begin(settings.path(form))
-    summary = summarise(rows, named.names, named.target_name, ordered=form.task != "classes", missing=source.missing)
+    if not settings.shuffle and not isinstance(rows, ArrayRows):
+        raise SettingError(
+            "shuffle=False: rows of a table larger than memory are scattered when it is read. Leave it out."
+        )
+    relations = relate(rows, held, named.names, form, seed=settings.seed, in_order=settings.in_order)
+    summary = summarise(
+        rows,
+        named.names,
+        named.target_name,
+        ordered=form.task != "classes",
+        missing=source.missing,
+        relations=relations,
+    )
     classes = len(named.classes) if named.classes is not None and form.task == "classes" else 1
     scaling = _scaling(summary, settings.fit_intercept, settings.standardize)
     rule = settings.penalty.scaled(np.where(scaling.scale < NO_SPREAD, scaling.scale, 1.0))
     constant = best_constant(form, rows, classes)
     theta = initial_theta(settings.start, constant, scaling, classes)
+    if settings.start is not None and not math.isfinite(ModelObjective(form, rule, scaling).value(theta, rows)):
+        raise SettingError(
+            "start: the loss there is not finite; its predictions are out of range. Start nearer to zero."
+        )
     if settings.inference:
         settings = replace(settings, tol=min(settings.tol, LAST_DIGITS))
-    job = Job(rows, held, scaling, rule, settings, _unit(form, summary), classes, source, scaling)
+    job = Job(rows, held, scaling, rule, settings, _unit(form, summary), classes, source, scaling, summary, form)
     result: Result | None = None
     try:
         stage = train_stages(job, form, theta)
-        result = conclude_model(stage, job, named, summary, constant, settings.told(form), time.perf_counter() - began)
+        result = conclude_model(stage, job, named, constant, settings.told(form), time.perf_counter() - began)
     finally:
         if isinstance(settings.callback, Logger):
             settings.callback.finish(result)

@@ -94,14 +94,14 @@ def check_gradient(
     >>> check_gradient(lambda x: float(x[0] ** 2 - x[1] ** 2), lambda x: 2 * x, [1.0, 3.0])
     Traceback (most recent call last):
     ...
-    fallline.errors.GradientError: Your gradient disagrees with finite differences in component 1 (6 vs -6: sign?). ...
+    fallline.errors.GradientError: D24: Your gradient disagrees with finite differences in component 1 (6 vs -6: sign?). ...
     """
     x = as_point(x0)
     f0, g = _given(value, grad)(x)
     _check_start(f0, g)
     sentence = disagreement(lambda point: one_number(value(point)), x, f0, g, directions, seed)
     if sentence is not None:
-        raise GradientError(sentence)
+        raise GradientError(sentence, code="D24")
 
 
 def one_number(value: Any) -> float:

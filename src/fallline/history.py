@@ -26,10 +26,15 @@ COLUMNS = (
     "gap",  # proved bound on J(theta) - J*
 )
 
+MOST_ROWS = 20_000  # of a record (2.4 MB): a longer one is thinned, so that no run fills the memory
+RECENT = 1_000  # of them, the last, are never thinned: symptoms look at successive steps
+
 
 @dataclass
 class History:
     """The record of a run: arrays of equal length, one per column of ``COLUMNS``, as attributes or by name.
+
+    Of runs beyond 20,000 recorded steps the older rows are thinned; the lowest and the highest loss of every stretch stay.
 
     >>> import fallline
     >>> result = fallline.fit([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0])
@@ -42,6 +47,8 @@ class History:
 
     def append(self, **values: float) -> None:
         """Add a row; columns that are not given are NaN (``accepted``: 1)."""
+        if self._length == MOST_ROWS:
+            self._thin()
         if self._length == len(self._data):
             self._data = np.concatenate([self._data, np.empty_like(self._data)])
         row = self._data[self._length]
@@ -50,6 +57,27 @@ class History:
         for name, value in values.items():
             row[_INDEX[name]] = value
         self._length += 1
+
+    def _thin(self) -> None:
+        """Thin all but the last rows to half or less: of each eight, at most four stay.
+
+        They are those of the lowest and the highest loss, and where some rows have an exact loss, as the epochs of
+        mini-batches, those of the lowest and the highest of these. So the extremes of the run stay, however long it is;
+        what is not finite counts as highest. The first row stays.
+        """
+        old = (self._length - RECENT) // 8 * 8
+        kept = np.zeros((old // 8, 8), dtype=bool)
+        every = np.arange(len(kept))
+        for name in ("loss", "full_loss"):
+            values = self._data[1 : old + 1, _INDEX[name]].reshape(-1, 8)
+            known = np.isfinite(values) | (name == "loss")
+            some = known.any(axis=1)
+            high = np.where(np.isfinite(values), values, np.inf)
+            for chosen in (np.argmin(high, axis=1), np.argmax(np.where(known, high, -np.inf), axis=1)):
+                kept[every[some], chosen[some]] = True
+        rows = np.concatenate([[0], 1 + np.flatnonzero(kept.ravel()), np.arange(old + 1, self._length)])
+        self._data[: len(rows)] = self._data[rows]
+        self._length = len(rows)
 
     def amend(self, **values: float) -> None:
         """Fill columns of the last row that became known later."""
@@ -74,6 +102,11 @@ class History:
         for name, shift in (("step", steps), ("passes", passes), ("seconds", seconds)):
             joined[self._length :, _INDEX[name]] += shift
         return History(joined, len(joined))
+
+    def _repr_html_(self) -> str:
+        from fallline.report.notebook import history_html
+
+        return history_html(self)
 
     def to_dict(self) -> dict[str, NDArray[np.float64]]:
         """Every column by name."""

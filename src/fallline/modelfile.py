@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from fallline import __version__
 from fallline.errors import ModelFileError, SettingError, SettingTypeError
-from fallline.modelparts import Tensors, known, printable, put_together, take_apart
+from fallline.modelparts import Tensors, put_together, take_apart
+from fallline.modelvalues import known, printable
 
 if TYPE_CHECKING:
     from fallline.result import Result

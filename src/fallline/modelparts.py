@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import types
 import typing
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline import __version__
+from fallline.bowl import Bowl
 from fallline.errors import ModelFileError
 from fallline.history import COLUMNS, History
 from fallline.inference import Inference
-from fallline.losses import losses
-from fallline.optimizers import optimizers
-from fallline.penalties import penalties
+from fallline.modelvalues import (
+    FAMILIES,
+    fits,
+    known,
+    label_of,
+    member_of,
+    member_to_json,
+    names_of,
+    number_of,
+    pack,
+    printable,
+    storable,
+    unpack,
+)  # fmt: skip
+from fallline.relations import Relations
 from fallline.reliability import Reliability
 from fallline.summary import DataSummary
-from fallline.symptoms._base import Finding
+from fallline.symptoms._base import Evidence, Finding
 from fallline.verdict import Certainty, Verdict
 
 if TYPE_CHECKING:
@@ -30,11 +39,11 @@ if TYPE_CHECKING:
 Tensors = dict[str, NDArray[np.floating]]
 
 MOST_HISTORY = 5000  # rows of the history that are kept
-FAMILIES: dict[str, Callable[[], dict[str, Any]]] = {"loss": losses, "penalty": penalties, "optimizer": optimizers}
 TEXTS = ("sentence", "rate_reason", "method", "target_name", "stop_reason")
 NUMBERS = ("best_loss", "baseline_loss", "seconds", "passes")
 RANGES = ("mean", "sd", "low", "high")  # the arrays of a DataSummary
 SPREADS = ("target_mean", "target_sd", "target_low", "target_high")
+BOWL = ("centre", "slope", "curvature", "start")  # the arrays of a Bowl
 RARE = ("full_loss", "full_gradient_norm", "check_loss", "gap")  # columns of the history that few rows may have
 
 
@@ -48,23 +57,33 @@ def take_apart(result: Result) -> tuple[dict[str, Any], Tensors]:
     model = {
         "verdict": str(result.verdict), "certainty": str(result.certainty),
         **{name: str(getattr(result, name)) for name in TEXTS},
-        **{name: _pack(getattr(result, name)) for name in NUMBERS},
-        "steps": int(result.steps), "gap": _pack(result.gap),
-        "findings": [_pack(finding.to_dict()) for finding in result.findings],
-        **{kind: _member_to_json(kind, getattr(result, kind)) for kind in FAMILIES},
-        "feature_names": _pack(names),
-        "classes": None if result.classes is None else [_pack(_label(c)) for c in result.classes],
-        "check": _pack(result.check), "settings": _pack(result.settings),
-        "encoder": None if encoder is None else _pack(encoder.to_json()),
+        **{name: pack(getattr(result, name)) for name in NUMBERS},
+        "steps": int(result.steps), "gap": pack(result.gap),
+        "findings": [pack(finding.to_dict()) for finding in result.findings],
+        **{kind: member_to_json(kind, getattr(result, kind)) for kind in FAMILIES},
+        "feature_names": pack(names),
+        "classes": None if result.classes is None else [pack(label_of(c)) for c in result.classes],
+        "check": pack(result.check), "settings": pack(result.settings),
+        "encoder": None if encoder is None else pack(encoder.to_json()),
         "history": {"rows": len(kept), "of": len(result.history)}, "summary": None,
+        "evidence": None if result.evidence is None else pack(_plain(result.evidence.conditions())),
     }  # fmt: skip
     summary = result.summary
     if summary is not None:
         tensors |= {f"summary.{name}": getattr(summary, name) for name in RANGES}
         model["summary"] = {
-            "names": None if list(summary.names) == names else _pack(list(summary.names)), "rows": int(summary.rows),
-            "target_name": str(summary.target_name), "missing": _pack(summary.missing),
-            **{name: _pack(getattr(summary, name)) for name in SPREADS},
+            "names": None if list(summary.names) == names else pack(list(summary.names)), "rows": int(summary.rows),
+            "target_name": str(summary.target_name), "missing": pack(summary.missing),
+            **{name: pack(getattr(summary, name)) for name in SPREADS},
+            "relations": None if summary.relations is None else pack(dataclasses.asdict(summary.relations)),
+        }  # fmt: skip
+    if result.path is not None:
+        tensors["path"] = result.path
+    if result.bowl is not None:
+        tensors |= {f"bowl.{name}": getattr(result.bowl, name) for name in BOWL}
+        model["bowl"] = {
+            "loss": pack(result.bowl.loss), "exact": result.bowl.exact, "rows": int(result.bowl.rows),
+            "whole": result.bowl.whole, "names": pack(list(result.bowl.names)),
         }  # fmt: skip
     told, came_true = result.inference, result.reliability
     if came_true is not None:
@@ -72,36 +91,44 @@ def take_apart(result: Result) -> tuple[dict[str, Any], Tensors]:
     if told is not None:
         tensors |= {"inference.estimate": told.estimate, "inference.covariance": told.covariance}
         model["inference"] = {
-            "names": _pack(list(told.names)),
-            "dispersion": _pack(told.dispersion),
-            "freedom": _pack(told.freedom),
+            "names": pack(list(told.names)),
+            "dispersion": pack(told.dispersion),
+            "freedom": pack(told.freedom),
         }
     elif result.no_inference:
         model["no_inference"] = str(result.no_inference)
-    return model, {name: _storable(tensor) for name, tensor in tensors.items()}
+    return model, {name: storable(tensor) for name, tensor in tensors.items()}
 
 
 def put_together(model: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
     """The arguments of Result, each checked. What does not fit raises ModelFileError or one of Python's own errors."""
-    names = _names(model["feature_names"])
-    classes = _unpack(model["classes"])
+    names = names_of(model["feature_names"])
+    classes = unpack(model["classes"])
     built: dict[str, Any] = {
         "theta": tensors["theta"], "coef": tensors["coef"], "intercept": tensors["intercept"],
         "verdict": Verdict(model["verdict"]), "certainty": Certainty(model["certainty"]),
         **{name: known(model[name], str, name) for name in TEXTS},
-        **{name: _number(model[name], name) for name in NUMBERS},
+        **{name: number_of(model[name], name) for name in NUMBERS},
         "steps": known(model["steps"], int, "steps"),
-        "gap": None if model["gap"] is None else _number(model["gap"], "gap"),
-        "findings": [_finding(_unpack(finding)) for finding in model["findings"]],
-        **{kind: _member(kind, model[kind]) for kind in FAMILIES},
-        "feature_names": names, "classes": None if classes is None else tuple(_label(c) for c in classes),
-        "check": None if model["check"] is None else {k: _number(v, k) for k, v in model["check"].items()},
-        "settings": known(_unpack(model["settings"]), dict, "settings"),
+        "gap": None if model["gap"] is None else number_of(model["gap"], "gap"),
+        "findings": [_finding(unpack(finding)) for finding in model["findings"]],
+        **{kind: member_of(kind, model[kind]) for kind in FAMILIES},
+        "feature_names": names, "classes": None if classes is None else tuple(label_of(c) for c in classes),
+        "check": None if model["check"] is None else {k: number_of(v, k) for k, v in model["check"].items()},
+        "settings": known(unpack(model["settings"]), dict, "settings"),
         "encoder": _encoder(model["encoder"]),
         "history": _history(model["history"], tensors), "summary": _summary(model["summary"], names, tensors),
     }  # fmt: skip
     built["inference"] = _inference(model.get("inference"), built, tensors)  # files of before have neither
     built["reliability"] = _reliability(tensors.get("reliability"))
+    conditions = unpack(model.get("evidence"))
+    built["bowl"], built["path"] = _bowl(model.get("bowl"), tensors), tensors.get("path")
+    if built["path"] is not None and (built["path"].ndim != 2 or not built["path"].shape[1]):
+        raise ModelFileError("the path of its weights is not a list of steps.")
+    built["evidence"] = None
+    if conditions is not None:
+        conditions = _checked(Evidence, conditions, "evidence")
+        built["evidence"] = Evidence.recalled(built["history"], built["summary"], conditions)
     built["no_inference"] = known(model.get("no_inference", ""), str, "no_inference")
     _check_shapes(built)
     if built["intercept"].ndim == 0:
@@ -159,22 +186,45 @@ def _history(shape: dict[str, Any], tensors: Tensors) -> History:
 def _summary(data: dict[str, Any] | None, names: tuple[str, ...], tensors: Tensors) -> DataSummary | None:
     if data is None:
         return None
-    names = names if data["names"] is None else _names(data["names"])
+    names = names if data["names"] is None else names_of(data["names"])
     ranges: dict[str, Any] = {name: tensors[f"summary.{name}"] for name in RANGES}
     if any(array.shape != (len(names),) for array in ranges.values()):
         raise ModelFileError(f"the data summary does not have one entry for each of its {len(names)} columns.")
     return DataSummary(
         names=names, rows=known(data["rows"], int, "rows"), target_name=known(data["target_name"], str, "name"),
-        missing={column: known(holes, int, "missing") for column, holes in _unpack(data["missing"]).items()},
-        **(ranges | {name: _number(data[name], name) for name in SPREADS}),
+        missing={column: known(holes, int, "missing") for column, holes in unpack(data["missing"]).items()},
+        relations=_relations(unpack(data.get("relations"))),
+        **(ranges | {name: number_of(data[name], name) for name in SPREADS}),
     )  # fmt: skip
+
+
+def _relations(data: Any) -> Relations | None:
+    """Of columns with one another; each part of the kind that it says."""
+    if data is None:
+        return None
+    return Relations(**_checked(Relations, data, "relations"))
+
+
+def _checked(kind: Any, data: Any, name: str) -> dict[str, Any]:
+    """Parts of `kind`, a dataclass, that are what its annotations say."""
+    hints, parts = typing.get_type_hints(kind), dict(known(data, dict, name))
+    hints |= {"verdict": str | None, "overfit": tuple | None, "arrived": tuple | None}  # as JSON has them
+    for part, value in parts.items():
+        if part not in hints or not fits(value, hints[part]):
+            raise ModelFileError(f"{name}: {printable(repr(value))} as {printable(str(part))}.")
+    return parts
+
+
+def _plain(conditions: dict[str, Any]) -> dict[str, Any]:
+    """Named tuples as tuples."""
+    return {name: tuple(value) if isinstance(value, tuple) else value for name, value in conditions.items()}
 
 
 def _inference(data: dict[str, Any] | None, built: dict[str, Any], tensors: Tensors) -> Inference | None:
     if data is None:
         return None
     estimate, covariance = tensors["inference.estimate"], tensors["inference.covariance"]
-    names = _names(data["names"])
+    names = names_of(data["names"])
     if (
         estimate.shape != built["theta"].shape
         or len(names) != len(estimate)
@@ -186,10 +236,24 @@ def _inference(data: dict[str, Any] | None, built: dict[str, Any], tensors: Tens
         names,
         estimate,
         covariance,
-        _number(data["dispersion"], "dispersion"),
-        _number(data["freedom"], "freedom"),
+        number_of(data["dispersion"], "dispersion"),
+        number_of(data["freedom"], "freedom"),
         classes,
     )
+
+
+def _bowl(data: dict[str, Any] | None, tensors: Tensors) -> Bowl | None:
+    if data is None:
+        return None
+    arrays: dict[str, Any] = {name: tensors[f"bowl.{name}"] for name in BOWL}
+    names = names_of(data["names"])
+    p = len(names)
+    if any(array.shape != ((p, p) if name == "curvature" else (p,)) for name, array in arrays.items()):
+        raise ModelFileError("the shape of its loss does not have one entry for each weight.")
+    return Bowl(
+        names, loss=number_of(data["loss"], "loss"), exact=known(data["exact"], bool, "exact"),
+        rows=known(data["rows"], int, "rows"), whole=known(data["whole"], bool, "whole"), **arrays,
+    )  # fmt: skip
 
 
 def _reliability(bins: Any) -> Reliability | None:
@@ -215,151 +279,4 @@ def _encoder(data: Any) -> Any:
         return None
     from fallline.rows.encoder import Encoder
 
-    return Encoder.from_json(_unpack(data))
-
-
-# Members of the families: by name, with the settings that their dataclasses declare.
-
-
-def _member_to_json(kind: str, member: Any) -> dict[str, Any] | None:
-    """Its name and settings; None for none, and for strangers that predictions can do without."""
-    if member is None:
-        return None
-    try:
-        return {"name": member.name, "settings": _settings(kind, member)}
-    except ModelFileError:
-        if kind != "loss":
-            return None
-        raise ModelFileError(
-            f"The model cannot be saved: its loss {type(member).__name__} is not one of fallline's, so nobody could "
-            "load it. Put its file into the folder of the losses."
-        ) from None
-
-
-def _settings(kind: str, member: Any) -> dict[str, Any]:
-    if type(member) not in FAMILIES[kind]().values():
-        raise ModelFileError(f"{member!r:.80} is not in the family of its kind.")
-    return {f.name: _pack(getattr(member, f.name)) for f in dataclasses.fields(member) if f.init}
-
-
-def _member(kind: str, data: dict[str, Any] | None) -> Any:
-    """The inverse: made by its own class, which checks its settings' ranges, once they are of the declared kinds."""
-    if data is None:
-        return None
-    family, name = FAMILIES[kind](), data["name"]
-    if name not in family:
-        raise ModelFileError(
-            f"it names the {kind} '{printable(str(name))}', which fallline {__version__} does not have. "
-            f"There are: {', '.join(family)}."
-        )
-    settings, hints = known(data["settings"], dict, "settings"), typing.get_type_hints(family[name])
-    settings = {setting: _unpack(value) for setting, value in settings.items()}
-    for setting, value in settings.items():
-        if not _fits(value, hints[setting]):
-            raise ModelFileError(f"the {kind} '{name}' has {printable(repr(value))} as its {setting}.")
-    return family[name](**settings)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether `value` is what the annotation of a setting says."""
-    if hint is Any:
-        return True
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, choice) for choice in inner)
-    if origin is typing.Literal:
-        return value in inner
-    if origin is tuple:
-        kinds = inner[:1] * len(value) if isinstance(value, tuple) and inner[-1] is Ellipsis else inner
-        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
-    if isinstance(origin, type):
-        return isinstance(value, origin)
-    if hint in (int, float):
-        return isinstance(value, (int, hint)) and not isinstance(value, bool)
-    if not isinstance(hint, type) or not isinstance(value, hint):
-        return hint is None and value is None
-    if not dataclasses.is_dataclass(value):
-        return True
-    hints = typing.get_type_hints(type(value))
-    return all(_fits(getattr(value, part.name), hints[part.name]) for part in dataclasses.fields(value))
-
-
-# Values that JSON has not: {"$tuple": [1, 2]}, {"$float": "inf"}, {"$penalty": {"name": "l2", "settings": ...}}.
-
-
-def _pack(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else {"$float": repr(value)}
-    if isinstance(value, list):
-        return [_pack(v) for v in value]
-    if isinstance(value, tuple):
-        return {"$tuple": [_pack(v) for v in value]}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        return {"$array": _pack(value.tolist())}
-    if isinstance(value, dict):
-        packed = {str(k): _pack(v) for k, v in value.items()}
-        return {"$dict": [[k, v] for k, v in packed.items()]} if any(k.startswith("$") for k in packed) else packed
-    for kind, family in FAMILIES.items():
-        if type(value) in family().values():
-            return {f"${kind}": {"name": value.name, "settings": _settings(kind, value)}}
-    raise ModelFileError(f"The model cannot be saved: {value!r:.80} ({type(value).__name__}) is not plain data.")
-
-
-def _unpack(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_unpack(v) for v in value]
-    if not isinstance(value, dict):
-        return value
-    if len(value) != 1 or not next(iter(value)).startswith("$"):
-        return {k: _unpack(v) for k, v in value.items()}
-    ((tag, inner),) = value.items()
-    if tag == "$float":
-        return float(inner)
-    if tag == "$tuple":
-        return tuple(_unpack(v) for v in inner)
-    if tag == "$array":
-        return np.asarray(_unpack(inner))
-    if tag == "$dict":
-        return {k: _unpack(v) for k, v in inner}
-    return _member(tag[1:], inner)
-
-
-def known(value: Any, kind: type, name: str) -> Any:
-    """`value`, when it is of the kind that `name` must be; True is no whole number."""
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ModelFileError(f"{name} is {printable(repr(value))}, which is not of the kind {kind.__name__}.")
-    return value
-
-
-def _number(value: Any, name: str) -> float:
-    value = _unpack(value)
-    return float(value if isinstance(value, float) else known(value, int, name))
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    return tuple(known(name, str, "a column's name") for name in known(value, list, "the columns' names"))
-
-
-def _label(value: Any) -> str | int | float | bool:
-    label = value.item() if isinstance(value, np.generic) else value
-    if not isinstance(label, (str, int, float)):
-        kind = type(label).__name__
-        raise ModelFileError(
-            f"the class label {label!r:.60} is of the kind {kind}; text, numbers and truth values can be kept."
-        )
-    return label
-
-
-def printable(text: str) -> str:
-    """The beginning of a stranger's text, safe to show on a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text[:120])
-
-
-def _storable(array: Any) -> NDArray[np.floating]:
-    dtype = np.float32 if getattr(array, "dtype", None) == np.float32 else np.float64
-    return np.array(array, dtype=dtype, order="C")
+    return Encoder.from_json(unpack(data))

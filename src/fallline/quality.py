@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,11 @@ def check_quality(objective: ModelObjective, held: Rows, theta: Array, constant:
 
     ``r2`` for an identity link, ``accuracy`` beside ``majority`` (the share of the commonest class) for classes, and
     for the rest ``deviance_explained`` = 1 - loss / baseline_loss. The constant is the training rows' (not refitted
-    here).
+    here). ``gain_error`` is the standard error of baseline_loss - loss.
     """
     loss = objective.loss
     total, y_mean, shares = _targets(held)
-    sums = np.zeros(4)  # of loss, of the constant's loss, of rows guessed right, of squared misses
+    sums = np.zeros(5)  # of loss, of the constant's loss, of rows guessed right, of squared misses, of squared gains
     for batch in held.blocks():
         z = objective.forward(theta, batch)
         flat = np.broadcast_to(np.asarray(constant, dtype=np.float64), z.shape)
@@ -33,10 +34,12 @@ def check_quality(objective: ModelObjective, held: Rows, theta: Array, constant:
         weight = np.ones(len(batch.y)) if batch.weight is None else batch.weight
         guess = z.argmax(axis=1) if z.ndim == 2 else (z > 0.0).astype(float)
         missed = (batch.y - loss.mean(z)) ** 2 if loss.link == "identity" and z.ndim == 1 else np.zeros(len(batch.y))
-        columns = (loss.value(batch.y, z), loss.value(batch.y, flat), guess == batch.y, missed)
+        own, base = loss.value(batch.y, z), loss.value(batch.y, flat)
+        columns = (own, base, guess == batch.y, missed, (base - own) ** 2)
         sums += [float(weight @ column) for column in columns]
-    mean, base, right, missed_square = sums / total
-    quality = {"rows": float(held.m), "loss": float(mean), "baseline_loss": float(base)}
+    mean, base, right, missed_square, gained_square = sums / total
+    error = math.sqrt(max(gained_square - (base - mean) ** 2, 0.0) / held.m)
+    quality = {"rows": float(held.m), "loss": float(mean), "baseline_loss": float(base), "gain_error": error}
     if loss.task != "number" and set(shares) <= set(range(theta.shape[1] if theta.ndim == 2 else 2)):
         quality |= {"accuracy": float(right), "majority": max(shares.values()) / total}
     elif loss.link == "identity":

@@ -14,6 +14,8 @@ from fallline.history import History
 
 Array = NDArray[np.floating]
 
+MOST_PLACES = 400  # of theta on its way, where there are few unknowns
+FEW_UNKNOWNS = 61  # as many as a Bowl has
 TOO_SMALL = 1e-7  # share of the first gradient: a smaller difference of gradients is mostly round-off
 
 
@@ -31,10 +33,25 @@ class Event(NamedTuple):
     gap: float
     theta: Array  # in the coordinates of training
     outward: Callable[[Array], tuple[Array, Any]] | None = None
+    history: History | None = None  # the record so far, which goes on growing
+    evidence: Callable[[History], Any] | None = None
+    gradient: Array | None = None  # of the same rows as loss, at theta; None where training has other coordinates
 
     def weights(self) -> tuple[Array, Any]:
         """(coefficients, intercept) at this step, in the units of the data; of a user's function (theta, 0.0)."""
         return (self.theta, 0.0) if self.outward is None else self.outward(self.theta)
+
+    def findings(self) -> list[Any]:
+        """What symptoms find in the record so far: the same rules as at the end. Of a user's function, nothing."""
+        from fallline.symptoms import diagnose
+
+        return [] if self.evidence is None or self.history is None else diagnose(self.evidence(self.history))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers."""
+        return {
+            k: v for k, v in self._asdict().items() if k not in ("theta", "outward", "history", "evidence", "gradient")
+        }
 
 
 Observer = Callable[[Event], Any]
@@ -48,6 +65,8 @@ class Recorder:
         self._clock = time.perf_counter()
         self._before: tuple[Array, Array] | None = None  # theta and gradient of the last row that was kept
         self._first_norm = math.nan
+        self.path: list[tuple[int, Array]] = []  # (step, theta) of steps that were kept, where unknowns are few
+        self._stride = 1
         self.check = math.nan  # the loss on the check rows at the last step, where it was asked for
 
     @property
@@ -76,12 +95,23 @@ class Recorder:
             row |= self._compare(theta, g, norm, exact is not None and exact.g is g)
         if accepted:
             self._before = (theta, g)
+            if theta.size <= FEW_UNKNOWNS and theta.ndim == 1:
+                self._note(step, theta)
         self.history.append(**row)
         event = Event(
             step, passes, row["seconds"], J, row.get("full_loss", math.nan), norm, lr, row.get("check_loss", math.nan),
-            math.nan, theta,
+            math.nan, theta, None, self.history, None, g,
         )  # fmt: skip
         return any([observer(event) for observer in self._observers])  # a list: every observer sees every event
+
+    def _note(self, step: int, theta: Array) -> None:
+        """Keep the place; of a long run fewer and fewer, evenly, and always the last."""
+        if len(self.path) > 1 and len(self.history) % self._stride:
+            self.path[-1] = (step, theta)
+            return
+        self.path.append((step, theta))
+        if len(self.path) == MOST_PLACES:
+            self.path, self._stride = self.path[::2], 2 * self._stride
 
     def _compare(self, theta: Array, g: Array, norm: float, same_rows: bool) -> dict[str, float]:
         """Step length, angle between the gradients, and the curvature felt along the step."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,15 @@ from fallline.optimizers._base import Optimizer
 from fallline.penalties._base import Penalty
 from fallline.rows.intake import as_features, check_finite, in_order
 from fallline.summary import DataSummary
-from fallline.symptoms._base import Finding
+from fallline.symptoms._base import Evidence, Finding
 from fallline.verdict import Certainty, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from fallline.bowl import Bowl
     from fallline.inference import Inference
+    from fallline.lens import RateReport
     from fallline.reliability import Reliability
     from fallline.rows.encoder import Encoder
 
@@ -78,6 +80,9 @@ class Result(Exports):
     steps: int = 0
     inference: Inference | None = None
     no_inference: str = ""  # why there are no standard errors
+    bowl: Bowl | None = None  # the shape of the loss around the run, where unknowns are few
+    path: Array | None = None  # (k, 1 + p): the step, and theta in the coordinates of training; where unknowns are few
+    evidence: Evidence | None = None  # what symptoms were shown; None in model files of before
 
     def decision(self, X: Any, offset: Any = None) -> Array:
         """z = X @ coef + intercept (+ offset), (m,) or (m, K): predictions on the scale of the link.
@@ -89,11 +94,7 @@ class Result(Exports):
             raise SettingError("This Result comes from minimize(): it is a point (theta), not a model that predicts.")
         table = self._encoded(X)
         features = in_order(table, as_features(table), self.feature_names)
-        if features.shape[1] != len(self.feature_names):
-            raise SchemaError(
-                f"X has {features.shape[1]} columns; the model was trained on {len(self.feature_names)}: "
-                f"{', '.join(self.feature_names[:8])}{', ...' if len(self.feature_names) > 8 else ''}."
-            )
+        self._check_width(features)
         check_finite(features, self.feature_names)
         z = np.asarray(features @ self.coef + self.intercept, dtype=np.float64)
         if offset is None:
@@ -130,11 +131,91 @@ class Result(Exports):
 
         return loss_curve(self, ax)
 
+    def plot_gap(self, ax: Axes | None = None) -> Axes:
+        """Draw how far the loss was above the lowest possible one, J - J*, on a log scale; return its axes."""
+        from fallline.report.figures import gap_figure
+
+        return gap_figure(self, ax)
+
+    def plot_path(self, ax: Axes | None = None, axes: tuple[str, str] | None = None) -> Axes:
+        """Draw the way of the weights over the loss surface, in the plane of two of them; return its axes.
+
+        `axes` names the two; by default they are those that moved furthest. Raises SettingError where the way was not
+        kept: beyond 61 unknowns, and for several classes.
+        """
+        from fallline.report.figures import path_figure
+
+        return path_figure(self, ax, axes)
+
+    def plot_rates(self, ax: Axes | None = None) -> Axes:
+        """Draw the range test of :meth:`rate_report`; return its axes."""
+        return self.rate_report().plot(ax)
+
+    def rate_report(self, optimizer: str | None = None) -> RateReport:
+        """Which rates are stable and which are good, and where the one in use stands; for another rule by its name.
+
+        >>> import fallline
+        >>> result = fallline.fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 6.0], optimizer="descent", learning_rate=0.5)
+        >>> round(result.rate_report().limit, 6)
+        2.0
+        """
+        from fallline.lens import rate_report
+        from fallline.optimizers import as_optimizer
+
+        return rate_report(self, None if optimizer is None else as_optimizer(optimizer))
+
     def plot_reliability(self, ax: Axes | None = None) -> Axes:
         """Draw how often predictions of each probability came true on the check rows; on the diagonal all did."""
         from fallline.report.figure import reliability_diagram
 
         return reliability_diagram(self, ax)
+
+    def diagnose(self, *, healthy: bool = False) -> list[Finding]:
+        """Look for symptoms in the record again: ``findings``; with `healthy` also what is well and worth a word.
+
+        >>> import fallline
+        >>> result = fallline.fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
+        >>> [finding.code for finding in result.diagnose(healthy=True)]
+        ['D06']
+        """
+        from fallline.symptoms import diagnose
+
+        if self.evidence is None:
+            return list(self.findings)
+        evidence = replace(self.evidence, history=self.history, summary=self.summary)
+        return diagnose(evidence, include_healthy=healthy)
+
+    def look_at(self, X: Any) -> list[Finding]:
+        """Whether rows to predict are like those of training: D22 where they have drifted, or were scaled by somebody.
+
+        X as for ``predict``; nothing is said of fewer than 20 rows.
+
+        >>> import numpy as np, fallline
+        >>> x = np.arange(100.0)[:, None]
+        >>> model = fallline.fit(x, 3.0 * x[:, 0] + np.sin(x[:, 0]))
+        >>> [finding.code for finding in model.look_at(x + 1000.0)]
+        ['D22']
+        """
+        from fallline.arrivals import Arrivals
+
+        if self.summary is None:
+            raise SettingError("look_at: this Result knows no training rows to compare with.")
+        table = self._encoded(X)
+        features = in_order(table, as_features(table), self.feature_names)
+        self._check_width(features)
+        arrivals = Arrivals(self.summary)
+        arrivals.add(features)
+        return arrivals.findings()
+
+    def report(self, path: str | Path, *others: Result) -> Path:
+        """Write a page about this run to `path`: one HTML file that needs no network; `others` are compared with it.
+
+        Raises ModelFileError when it cannot be written.
+        """
+        from fallline.report.page import write_page
+
+        runs = {"this run": self} | {f"run {k}": other for k, other in enumerate(others, 2)}
+        return write_page(runs, path)
 
     def save(self, path: str | Path) -> Path:
         """Write the model, its history and the data summary (no rows) to `path`: safetensors with JSON, no pickle.
@@ -148,6 +229,13 @@ class Result(Exports):
 
     def _linear_model(self) -> Linear:
         return linear_of_result(self)
+
+    def _check_width(self, features: Any) -> None:
+        if features.shape[1] != len(self.feature_names):
+            raise SchemaError(
+                f"X has {features.shape[1]} columns; the model was trained on {len(self.feature_names)}: "
+                f"{', '.join(self.feature_names[:8])}{', ...' if len(self.feature_names) > 8 else ''}."
+            )
 
     def _encoded(self, X: Any) -> Any:
         """A table goes through the encoder that the model was trained with; arrays pass."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,20 +43,31 @@ class Settings:
     callback: Callable[[Event], Any] | None = None
     seed: int = 0
     given: dict[str, Any] = field(default_factory=dict)  # in words of the user, for the record
+    shuffle: bool = True  # mini-batches come in a new random order each epoch
+    auto_fix: bool = True  # a run at an automatic rate that diverges goes back and on with less
 
     def __post_init__(self) -> None:
         check_settings(self.tol, self.max_passes, self.max_seconds, self.batch_size, self.seed)
+        for name in ("shuffle", "auto_fix"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingTypeError(f"{name}: got {getattr(self, name)!r}; give True or False.")
 
     @property
     def horizon(self) -> float:
         """The budget of passes."""
         return budget_of(self.max_passes, self.batch_size)
 
+    @property
+    def in_order(self) -> bool:
+        """Whether mini-batches come in the order of the rows."""
+        return self.batch_size is not None and not self.shuffle
+
     def path(self, form: Any) -> str:
         """All that decides where the run goes, as text: of a run that was killed, the same goes the same way."""
         parts = (
             form, self.penalty, self.optimizer, self.learning_rate, self.batch_size, self.fit_intercept,
-            self.standardize, self.patience, self.inference, self.start, self.tol, self.max_passes, self.seed,
+            self.standardize, self.patience, self.inference, self.start, self.tol, self.max_passes, self.seed, self.shuffle,
+            self.auto_fix,
         )  # fmt: skip
         return repr(parts)
 
@@ -67,7 +79,15 @@ class Settings:
             "standardize": self.standardize, "tol": self.tol, "max_passes": self.horizon, "seed": self.seed,
             "learning_rate": rate if isinstance(rate, (int, float, str)) else rate.reason,
             "optimizer": self.optimizer if isinstance(self.optimizer, str) else repr(self.optimizer),
+            "versions": versions(),
         }  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Of what a run's numbers depend on."""
+    from fallline import __version__
+
+    return {"fallline": __version__, "numpy": np.__version__, "python": platform.python_version()}
 
 
 def budget_of(max_passes: float | None, batch_size: int | None) -> float:

@@ -31,9 +31,10 @@ from fallline.stops.certificate import Certificate
 from fallline.stops.early import EarlyStopping
 from fallline.stops.gradient_norm import GradientNorm
 from fallline.stops.no_improvement import NoImprovement
-from fallline.summary import Provenance
-from fallline.train import Run, train
-from fallline.warm_up import WarmUp, warm_up
+from fallline.summary import DataSummary, Provenance
+from fallline.train import Run, after, train
+from fallline.warm_up import warm_up
+from fallline.watching import evidence_before
 
 Array = NDArray[np.floating]
 
@@ -59,6 +60,8 @@ class Job:
     classes: int
     source: Provenance
     outer_scaling: Scaling
+    summary: DataSummary
+    form: Loss  # that was asked for
     outward: Callable[[Array], Array] | None = None  # to the coordinates of all columns, where training has others
 
     def check_loss(self, form: Loss) -> Callable[[Array], float] | None:
@@ -69,7 +72,9 @@ class Job:
         objective = ModelObjective(form, self.penalty, self.outer_scaling)
         return lambda at: objective.data_loss(at if outward is None else outward(at), held)
 
-    def observers(self, steps: int = 0, passes: float = 0.0) -> list[Observer]:
+    def observers(
+        self, objective: ModelObjective, plan: Plan, resolution: float, steps: int, passes: float
+    ) -> list[Observer]:
         """The user's callback, which sees theta in the coordinates of all columns, and the run as one from `steps` on."""
         callback, outward = self.settings.callback, self.outward
         if callback is None:
@@ -83,7 +88,9 @@ class Job:
                     passes=event.passes + passes,
                     theta=theta,
                     outward=self.outer_scaling.outward,
-                )
+                    gradient=event.gradient if outward is None else None,
+                    evidence=lambda history: evidence_before(self, objective, plan, history, resolution),
+                )  # fmt: skip
             )
 
         return [told]
@@ -105,6 +112,7 @@ class Stage(NamedTuple):
     run: Run
     part: Rows | None  # some of the rows, which is enough for proofs
     form: Loss  # the loss that was asked for
+    resolution: float  # of J: what rounding does to a loss that is zero
     floor: float  # a loss that is none: a perfect fit has J* = 0, and no tolerance relative to that can be met
 
 
@@ -123,6 +131,8 @@ def train_stages(job: Job, form: Loss, theta: Array) -> Stage:
         stage.run.best.J,
     )
     best.theta = space.outward(best.theta)
+    stage.run.path = [(step, space.outward(at)) for step, at in stage.run.path]
+    best.check_theta = None if best.check_theta is None else space.outward(best.check_theta)
     best.J, best.g = objective.value_and_grad(best.theta, job.rows)
     if ending.gap is not None:  # what the way back has lost, the proof has lost
         stage.run.ending = ending._replace(gap=ending.gap + max(best.J - J, 0.0))
@@ -187,33 +197,24 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
     J, g = objective.value_and_grad(origin, around)
     steep = float(np.linalg.norm(objective.least_slope(origin, g)))
     few = around.sample(FLOOR_ROWS, np.random.default_rng(asked.seed))
-    floor = PERFECT * min(J, constant_loss(form, job.rows, guess))
+    floor, resolution = PERFECT * min(J, constant_loss(form, job.rows, guess)), objective.resolution(origin, few)
     if asked.tol > 0.0:  # with a tolerance of zero the digits of the weights are asked for, beyond those of J
-        floor = max(floor, objective.resolution(origin, few))
+        floor = max(floor, resolution)
     if plan.sample is not None:
         warm = warm_up(objective, plan.sample, job.rows, theta, asked.seed)
         if objective.value(warm.theta, few) <= objective.value(theta, few):  # a few rows tell, and cost nothing
             theta = warm.theta
         else:  # of a sample in which classes are separated, or rare levels lacking, the optimum may be far from that of all
-            warm = warm._replace(theta=theta, history=History(), steps=0)
+            warm = warm._replace(theta=theta, history=History(), steps=0, path=[])
         passes = passes + warm.passes
     run = train(
         objective, job.rows, plan.optimizer, plan.rate, theta,
         batch_size=asked.batch_size, stops=_stops(job, objective, plan, part, passes, steep, floor), horizon=asked.horizon,
-        precondition=plan.precondition, recoveries=plan.recoveries,
-        check_loss=job.check_loss(form), best_on_check=asked.patience > 0, observers=job.observers(steps, before),
-        seed=asked.seed,
+        precondition=plan.precondition, recoveries=plan.recoveries if asked.auto_fix else 0,
+        check_loss=job.check_loss(form), best_on_check=asked.patience > 0,
+        observers=job.observers(objective, plan, resolution, steps, before), seed=asked.seed, shuffle=asked.shuffle,
     )  # fmt: skip
-    return Stage(objective, plan, run if warm is None else _after(warm, run), part, form, floor)
-
-
-def _after(warm: WarmUp, run: Run) -> Run:
-    """The run with the record of its warm-up before it."""
-    run.best.step += warm.steps
-    return replace(
-        run, history=warm.history.followed_by(run.history, warm.steps, warm.passes, warm.seconds),
-        steps=run.steps + warm.steps, passes=run.passes + warm.passes, seconds=run.seconds + warm.seconds,
-    )  # fmt: skip
+    return Stage(objective, plan, run if warm is None else after(warm, run), part, form, resolution, floor)
 
 
 def _stops(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.relations import Relations
 from fallline.rows._base import Batch, Moments, Rows
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class DataSummary:
     target_low: float
     target_high: float
     missing: dict[str, int]  # holes by column of the table, before they were filled; empty for arrays
+    relations: Relations | None = None  # of columns with one another, with the target, with the check rows
 
 
 def summarise(
@@ -57,6 +59,7 @@ def summarise(
     *,
     ordered: bool = True,
     missing: dict[str, int] | None = None,
+    relations: Relations | None = None,
 ) -> DataSummary:
     """Look at all rows; `ordered` False says that y are class codes, whose mean means nothing."""
     total = rows.total_weight
@@ -72,7 +75,7 @@ def summarise(
         math.sqrt(y_square) if ordered else math.nan,
         min(float(y.min()) for y, _, _ in rows.sides()),
         max(float(y.max()) for y, _, _ in rows.sides()),
-        dict(missing or {}),
+        dict(missing or {}), relations,
     )  # fmt: skip
 
 

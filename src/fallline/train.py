@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,12 +45,17 @@ class Best:
     norm: float = math.inf  # of the smallest subgradient
     check: float = math.inf  # the loss on the check rows, where that decides
     step: int = 0
+    check_theta: Array | None = None  # the parameters of the lowest loss on the check rows, whether it decides or not
+    check_least: float = math.inf
+    check_step: int = 0
 
     def offer(self, exact: Exact, step: int, check: float = math.nan) -> None:
         """Keep the parameters if their loss is the lowest so far.
 
         Among losses equal to round-off, the smaller slope.
         """
+        if check < self.check_least:
+            self.check_theta, self.check_least, self.check_step = exact.theta, check, step
         tie = abs(exact.J - self.J) <= ROUND_OFF * abs(self.J) and self.g is not None
         better = exact.norm < self.norm if tie else exact.J < self.J
         if self.by_check and check != self.check:
@@ -72,6 +77,17 @@ class Run:
     steps: int
     passes: float
     seconds: float
+    path: list[tuple[int, Array]]  # (step, theta) on the way, where unknowns are few
+
+
+def after(first: Any, run: Run) -> Run:
+    """`run` with the record, steps, passes and seconds of what went before it, which is another run or a warm-up."""
+    run.best.step, run.best.check_step = run.best.step + first.steps, run.best.check_step + first.steps
+    return replace(
+        run, history=first.history.followed_by(run.history, first.steps, first.passes, first.seconds),
+        steps=run.steps + first.steps, passes=run.passes + first.passes, seconds=run.seconds + first.seconds,
+        path=[*first.path, *((step + first.steps, at) for step, at in run.path)],
+    )  # fmt: skip
 
 
 class Look(NamedTuple):
@@ -121,14 +137,16 @@ def train(
     end_when_diverged: bool = True,
     check_loss: Callable[[Array], float] | None = None,
     best_on_check: bool = False,
+    shuffle: bool = True,
     observers: Sequence[Observer] = (),
     seed: int = 0,
 ) -> Run:
     """Train from `theta` until a stop rule, an observer or divergence ends it; return the Run.
 
     `rows` None: the objective is a user's function. `batch_size` None: full batch. `horizon`: the passes that schedules
-    plan for. `best_on_check`: keep the parameters that are best on the check rows. `recoveries`:
-    how often a diverged run may return to its best parameters and go on with a tenth of the rate.
+    plan for. `best_on_check`: keep the parameters that are best on the check rows. `shuffle` False: mini-batches come in
+    the order of the rows. `recoveries`: how often a diverged run may return to its best parameters and go on with a tenth
+    of the rate.
     """
     theta = theta if objective.smooth else objective.project(theta)
     record, best = Recorder(check_loss, observers), Best(theta, best_on_check)
@@ -141,7 +159,7 @@ def train(
     )  # the steps between two records, compiled
     ending, step, look = Ending("budget"), 0, Look(rows, 0, 0.0, True, True, None)
 
-    for look in _looks(rows, batch_size, seed, stride, only_records=leap is not None):
+    for look in _looks(rows, batch_size, seed if shuffle else None, stride, only_records=leap is not None):
         step = look.step
         # forward: predictions; loss J(theta); backward: gradient
         J, g = objective.value_and_grad(theta, look.batch)
@@ -212,23 +230,26 @@ def train(
         best.offer(last, step, check_loss(last.theta) if check_loss and best_on_check else math.nan)
     if best.by_check and best.theta is not theta:  # a proof about where it ended says nothing about what is kept
         ending = ending._replace(gap=None)
-    return Run(theta, best, record.history, ending, recovered, step, look.passes, record.seconds)
+    return Run(theta, best, record.history, ending, recovered, step, look.passes, record.seconds, record.path)
 
 
 _NOTHING = (math.nan, math.nan)
 
 
-def _looks(rows: Rows | None, batch_size: int | None, seed: int, stride: int, only_records: bool) -> Iterator[Look]:
+def _looks(
+    rows: Rows | None, batch_size: int | None, seed: int | None, stride: int, only_records: bool
+) -> Iterator[Look]:
     """What each step sees: all rows at every step, or the mini-batches of one epoch after another.
 
-    Every `stride`-th step of an epoch is recorded. With `only_records` the mini-batches in between come as row numbers,
-    to be gone through without a look.
+    Without a seed these come in the order of the rows. Every `stride`-th step of an epoch is recorded. With
+    `only_records` the mini-batches in between come as row numbers, to be gone through without a look.
     """
     if rows is None or batch_size is None:
         for step in itertools.count():
             yield Look(rows, step, float(step), True, True, None)
     else:
-        rng, a_step, every = np.random.default_rng(seed), batch_size / rows.m, stride if only_records else 1
+        rng = None if seed is None else np.random.default_rng(seed)
+        a_step, every = batch_size / rows.m, stride if only_records else 1
         step = 0
         for epoch in itertools.count():
             i = 0  # steps of this epoch

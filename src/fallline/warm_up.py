@@ -35,6 +35,7 @@ class WarmUp(NamedTuple):
     steps: int
     passes: float
     seconds: float
+    path: list[tuple[int, Array]]
 
 
 class StatisticalAccuracy(Stop):
@@ -56,7 +57,7 @@ class StatisticalAccuracy(Stop):
 
 def warm_up(objective: ModelObjective, sample: Rows, rows: Rows, theta: Array, seed: int) -> WarmUp:
     """Train on parts of `sample` from `theta`; `rows` are all the rows, for counting passes."""
-    warm = WarmUp(theta, History(), 0, 0.0, 0.0)
+    warm = WarmUp(theta, History(), 0, 0.0, 0.0, [])
     for share in SHARES:
         count = int(share * sample.m)
         if count < LEAST_ROWS * sample.n:
@@ -72,5 +73,6 @@ def warm_up(objective: ModelObjective, sample: Rows, rows: Rows, theta: Array, s
         warm = WarmUp(
             run.best.theta, warm.history.followed_by(run.history, warm.steps, 0.0, warm.seconds),
             warm.steps + run.steps + 1, warm.passes + run.passes * some.m / rows.m, warm.seconds + run.seconds,
+            [*warm.path, *((step + warm.steps, at) for step, at in run.path)],
         )  # fmt: skip
     return warm

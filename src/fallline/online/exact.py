@@ -21,7 +21,7 @@ from fallline.rows.compress import BLOCK_ROWS, stacked
 from fallline.scaling import NO_SPREAD, Scaling
 from fallline.settings import Settings
 from fallline.stages import Job, Stage, train_stages
-from fallline.summary import ROUND_OFF, Provenance
+from fallline.summary import ROUND_OFF, Provenance, summarise
 
 Array = NDArray[np.floating]
 
@@ -67,8 +67,9 @@ class ExactStream:
         rows = ArrayRows(np.ascontiguousarray(A[:, 1 : n + 1]), A[:, b].copy(), total_weight=self.total)
         rule = penalty.scaled(np.where(scale < NO_SPREAD, scale, 1.0))
         job = Job(
-            rows, None, scaling, rule, Settings(penalty, tol=tol), float(spread[b]) or 1.0, 1, Provenance(), scaling
-        )
+            rows, None, scaling, rule, Settings(penalty, tol=tol), float(spread[b]) or 1.0, 1, Provenance(), scaling,
+            summarise(rows, ("",) * n, ""), Squared(),
+        )  # fmt: skip
         stage = train_stages(job, Squared(), np.zeros(n))
         coef, _ = scaling.outward(stage.run.best.theta)
         coef = penalty.project(coef)

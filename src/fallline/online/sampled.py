@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fallline.auto import plan_model
-from fallline.conclude import centred, separated
+from fallline.conclude import centred
 from fallline.inverse import EIGEN_LIMIT, AnyInverse, DiagonalInverse, damped_inverse
 from fallline.losses._base import Loss
 from fallline.objective import MISSED, ModelObjective
@@ -28,6 +28,7 @@ from fallline.penalties._base import Penalty
 from fallline.penalties.none import NoPenalty
 from fallline.rows.arrays import ArrayRows
 from fallline.scaling import NO_SPREAD, Scaling
+from fallline.separation import separated
 from fallline.start import best_constant, initial_theta
 from fallline.stops.budget import Budget
 from fallline.stops.gradient_norm import GradientNorm

@@ -74,8 +74,10 @@ class Rows(abc.ABC):
         """
 
     @abc.abstractmethod
-    def sweep(self, batch_size: int, rng: np.random.Generator, every: int = 1) -> Iterator[tuple[Batch, Any]]:
+    def sweep(self, batch_size: int, rng: np.random.Generator | None, every: int = 1) -> Iterator[tuple[Batch, Any]]:
         """One epoch: all rows once in a new random order, `batch_size` at a time (the last batch may be smaller).
+
+        Without `rng`, in the order that they have.
 
         Yields about every `every`-th batch, and the rows of those between it and the next (a ``Stretch``).
         """

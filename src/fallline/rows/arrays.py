@@ -76,8 +76,11 @@ class ArrayRows(Rows):
     def _block(self, span: slice) -> Batch:
         return self._take(span, 1.0 / self.total_weight)
 
-    def sweep(self, batch_size: int, rng: np.random.Generator, every: int = 1) -> Iterator[tuple[Batch, Stretch]]:
-        return self.swept(shuffled(self.m, self.stored, rng), batch_size, every, self.m)
+    def sweep(
+        self, batch_size: int, rng: np.random.Generator | None, every: int = 1
+    ) -> Iterator[tuple[Batch, Stretch]]:
+        order = np.arange(self.m) if rng is None else shuffled(self.m, self.stored, rng)
+        return self.swept(order, batch_size, every, self.m)
 
     def swept(self, order: NDArray[np.intp], batch_size: int, every: int, of: int) -> Iterator[tuple[Batch, Stretch]]:
         """The mini-batches of these rows in this order; they are a part of `of` rows."""

@@ -102,7 +102,7 @@ class Encoder:
         columns, left_out = _learn(facts, rule, features)
         holes = {column.name: facts[column.name].holes for column in columns if facts[column.name].holes}
         if na == "refuse" and holes:
-            raise DataError(refused({name: first_hole(features, name) for name in holes}, holes))
+            raise DataError(refused({name: first_hole(features, name) for name in holes}, holes), code="D20")
         if na == "drop" and holes:
             features = features.filter(~_any_hole(features, columns))
             if features.height == 0:
@@ -172,7 +172,7 @@ class Encoder:
         cells = {column.name: column.read(frame[column.name]) for column in self.columns}
         holed = {name: count for name, values in cells.items() if (count := values.null_count())}
         if self.na == "refuse" and holed:
-            raise DataError(refused({name: first_hole(frame, name) for name in holed}, holed))
+            raise DataError(refused({name: first_hole(frame, name) for name in holed}, holed), code="D20")
         kept = None
         if self.na == "drop" and holed:
             full = ~np.logical_or.reduce([cells[name].is_null().to_numpy() for name in holed])
@@ -274,7 +274,7 @@ def refused(first: dict[str, int], holes: dict[str, int]) -> str:
         for name, count in list(holes.items())[:MOST_NAMED]
     ]
     return (
-        f"D20: {len(holes)} {'column has' if len(holes) == 1 else 'columns have'} empty cells: {', '.join(told)}"
+        f"{len(holes)} {'column has' if len(holes) == 1 else 'columns have'} empty cells: {', '.join(told)}"
         f"{', ...' if len(holes) > MOST_NAMED else ''}. Fill them first, or use na='auto' (--na auto), which fills and "
         "marks them, or na='drop'."
     )

@@ -175,8 +175,9 @@ def check_finite(X: Any, names: tuple[str, ...]) -> None:
         if len(rows) and count <= MOST_NAMED:
             told.append(f"'{name}' in {len(rows):,} {'row' if len(rows) == 1 else 'rows'} (first: row {rows[0]:,})")
     raise DataError(
-        f"D20: X is not finite in {count} of {len(names)} columns: {', '.join(told)}{', ...' * (count > MOST_NAMED)}. "
-        "Fill or drop these cells first; `fallline fit FILE` fills and marks holes in tables."
+        f"X is not finite in {count} of {len(names)} columns: {', '.join(told)}{', ...' * (count > MOST_NAMED)}. "
+        "Fill or drop these cells first; `fallline fit FILE` fills and marks holes in tables.",
+        code="D20",
     )
 
 

@@ -133,7 +133,10 @@ class StoredRows(Rows):
         other.total_weight = total_weight
         return other
 
-    def sweep(self, batch_size: int, rng: np.random.Generator, every: int = 1) -> Iterator[tuple[Batch, Stretch]]:
+    def sweep(
+        self, batch_size: int, rng: np.random.Generator | None, every: int = 1
+    ) -> Iterator[tuple[Batch, Stretch]]:
+        assert rng is not None  # the rows were scattered when they were read: they have no order to keep
         left: ArrayRows | None = None  # rows of a block that fill no batch go before the next
         order = [int(k) for k in rng.permutation(len(self.reader.shape.blocks))]
         for k, (_, part) in zip(order, self.parts(order), strict=True):

@@ -90,7 +90,7 @@ def numbers_of(values: NDArray[Any], loss: Loss, labels: Labels | None) -> NDArr
 def _check(numbers_: NDArray[np.float64], loss: Loss) -> None:
     complaint = loss.check_targets(numbers_)
     if complaint is not None:
-        raise TargetError(complaint)
+        raise TargetError(complaint, code="D25")
 
 
 def _in_a_line(y: Any) -> NDArray[Any]:

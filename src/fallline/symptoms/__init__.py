@@ -5,21 +5,30 @@ from __future__ import annotations
 import inspect
 
 from fallline.family import look_up, members
+from fallline.history import History
 from fallline.symptoms._base import Evidence, Finding, Symptom
 from fallline.verdict import Verdict
 
 # A consequence is not told beside its cause: where a code on the left is found, those on the right are folded under it.
 FOLDED_UNDER = {
-    "D20": ("D01", "D02", "D05", "D23"),
-    "D14": (),
-    "D12": ("D01", "D02", "D05", "D23"),
-    "D13": ("D01", "D02", "D05"),
-    "D02": ("D01", "D23"),
+    "D24": ("D01", "D02", "D07", "D23"),
+    "D25": ("D01", "D02", "D07", "D23"),
+    "D12": ("D01", "D02", "D03", "D05", "D08", "D23", "D27"),
+    "D13": ("D01", "D02", "D05", "D23", "D27"),
+    "D21": ("D09", "D23"),
+    "D08": ("D23",),
+    "D02": ("D01", "D03", "D23"),
     "D01": ("D23",),
-    "D10": ("D05", "D23"),
-    "D05": ("D23",),
+    "D03": ("D23",),
+    "D10": ("D05", "D08", "D11", "D23", "D26"),
+    "D05": ("D23", "D08"),
+    "D07": ("D23",),
+    "D09": ("D23",),
+    "D27": ("D23",),
+    "D26": ("D16",),
+    "D15": ("D16",),
 }
-_MEANINGS = {
+MEANINGS = {
     Verdict.CONVERGED: "Proved: a bound on J(theta) - J* is within the tolerance. No weights can do better than it says.",
     Verdict.GOOD_ENOUGH: "Measured: no bound exists here, and the gradient is small beside its size at the start.",
     Verdict.UNFINISHED: "A budget (passes, time, Ctrl-C) ended the run; the best so far is kept, and it says how far it got.",
@@ -40,9 +49,16 @@ def symptoms() -> dict[str, type[Symptom]]:
 def diagnose(evidence: Evidence, *, include_healthy: bool = False) -> list[Finding]:
     """All findings, root causes first; consequences are folded under their causes, and health is not news."""
     ranked = sorted(symptoms().values(), key=lambda kind: kind.rank)
-    found = [finding for kind in ranked if (finding := kind().find(evidence)) is not None]
+    asked = [kind for kind in ranked if include_healthy or not kind.healthy]
+    found = [finding for kind in asked if (finding := kind().find(evidence)) is not None]
     folded = {code for finding in found for code in FOLDED_UNDER.get(finding.code, ())}
-    return [f for f in found if f.code not in folded and (include_healthy or f.code != "D06")]
+    return [f for f in found if f.code not in folded]
+
+
+def refused(code: str, sentence: str) -> Finding | None:
+    """The finding for which something was refused before it was run."""
+    kind = symptoms().get(code)
+    return None if kind is None else kind().find(Evidence(History(), None, refused=(code, sentence)))
 
 
 def explain(code: str) -> str:
@@ -52,7 +68,7 @@ def explain(code: str) -> str:
     D14  constant column
     """
     word = code.strip()
-    for verdict, meaning in _MEANINGS.items():
+    for verdict, meaning in MEANINGS.items():
         if word.lower() == verdict:
             return f"{verdict}\n\n{meaning}"
     known = symptoms()

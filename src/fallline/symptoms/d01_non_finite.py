@@ -8,7 +8,7 @@ import numpy as np
 
 from fallline.symptoms._base import Evidence, Finding, Symptom
 from fallline.symptoms._pasted import remedy
-from fallline.verdict import Certainty
+from fallline.verdict import Certainty, Verdict
 
 
 class NonFinite(Symptom):
@@ -19,7 +19,7 @@ class NonFinite(Symptom):
     the very start it is the data (D20) or a start far off.
 
     What fallline does: the best parameters before are kept; where the rate was automatic it goes back to them and goes
-    on with a tenth of the rate, up to three times.
+    on with a tenth of the rate, up to three times (not with ``auto_fix=False``).
 
     What to do: leave the learning rate to fallline, or take one below the limit that D02 names.
     """
@@ -31,13 +31,11 @@ class NonFinite(Symptom):
     def find(self, evidence: Evidence) -> Finding | None:
         history = evidence.history
         bad = ~(np.isfinite(history.loss) & np.isfinite(history.gradient_norm)) & (history.accepted == 1.0)
-        if not bad.any():
+        if not bad.any() or evidence.verdict == Verdict.NO_FINITE_OPTIMUM:  # it falls without end
             return None
         step = int(history.step[np.argmax(bad)])
-        return Finding(
-            self.name, self.summary, Certainty.PROVED,
-            f"The loss became infinite at step {step:,}. The best parameters before it were kept.",
-            remedy(evidence, learning_rate="auto" if evidence.source else "'auto'"),
-            {"step": step}, step,
-            "went back to the best parameters and on with a tenth of the rate" if evidence.rollbacks else "",
+        return self.found(
+            Certainty.PROVED, f"The loss became infinite at step {step:,}. The best parameters before it were kept.",
+            remedy(evidence, learning_rate="auto") if evidence.learning_rate is not None else "", step=step,
+            automatic="went back to the best parameters and on with a tenth of the rate" if evidence.rollbacks else "",
         )  # fmt: skip

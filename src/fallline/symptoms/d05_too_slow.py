@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
+from fallline.report.numbers import number
 from fallline.symptoms._base import Evidence, Finding, Symptom
 from fallline.symptoms._pasted import remedy
 from fallline.verdict import Certainty, Verdict
@@ -21,8 +20,7 @@ class TooSlow(Symptom):
     step 1 / (lr L) times longer is safe. Measured.
 
     What you see: a loss curve that falls smoothly and hardly at all. If the rate is near 1/L and the run still crawls,
-    the valley is long and narrow (columns that move together): then momentum or ``optimizer="auto"`` helps, not a
-    larger rate.
+    the valley is long and narrow (D08): then momentum or ``optimizer="auto"`` helps, not a larger rate.
 
     What to do: leave the learning rate to fallline, or raise it to the value printed.
     """
@@ -32,20 +30,14 @@ class TooSlow(Symptom):
     rank: ClassVar[int] = 70
 
     def find(self, evidence: Evidence) -> Finding | None:
-        lr, L = evidence.learning_rate, evidence.largest_curvature
-        if L is None and evidence.plain_descent:
-            met = evidence.history.curvature
-            met = met[np.isfinite(met)]
-            L = float(met.max()) if len(met) else None
-        slow = (
-            evidence.verdict == Verdict.UNFINISHED and evidence.plain_descent and len(evidence.history) > FEWEST_STEPS
-        )
-        if not slow or lr is None or not L or lr * L >= SHORT:
+        lr, L = evidence.learning_rate, evidence.curvature
+        slow = evidence.verdict in (Verdict.UNFINISHED, None) and len(evidence.history) > FEWEST_STEPS
+        if not slow or not evidence.plain_descent or lr is None or not L or lr * L >= SHORT:
             return None
         times = 1.0 / (lr * L)
-        return Finding(
-            self.name, self.summary, Certainty.MEASURED,
-            f"Your step {lr:g} is short: one {times:,.0f} times longer ({1.0 / L:.2g}) is safe on this data.",
-            remedy(evidence, learning_rate=f"{1.0 / L:.2g}"),
-            {"learning_rate": lr, "safe": 1.0 / L, "times": times},
+        told = number(times, 3) if times >= 1e6 else f"{times:,.0f}"
+        return self.found(
+            Certainty.MEASURED,
+            f"Your step {lr:g} is short: one {told} times longer ({1.0 / L:.2g}) is safe on this data.",
+            remedy(evidence, learning_rate=f"{1.0 / L:.2g}"), learning_rate=lr, safe=1.0 / L, times=times,
         )  # fmt: skip

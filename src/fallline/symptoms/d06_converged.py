@@ -22,11 +22,14 @@ class Converged(Symptom):
     name: ClassVar[str] = "D06"
     summary: ClassVar[str] = "converged"
     rank: ClassVar[int] = 99
+    healthy: ClassVar[bool] = True
 
     def find(self, evidence: Evidence) -> Finding | None:
         if evidence.verdict == Verdict.CONVERGED and evidence.gap is not None:
             share = above_best(evidence.gap, evidence.best_loss)
             sentence = f"Done: the loss is provably within {share} of the best possible."
+            if evidence.gap >= evidence.best_loss:  # a fit without an error: what is left is rounding
+                sentence = "Done: no weights can lower the loss by more than double precision can show."
             return Finding(self.name, self.summary, Certainty.PROVED, sentence, "", {"gap": evidence.gap})
         if evidence.verdict == Verdict.GOOD_ENOUGH:
             return Finding(self.name, self.summary, Certainty.MEASURED, "The gradient has almost vanished.", "")

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from fallline.symptoms._base import Evidence, Finding, Symptom
-from fallline.verdict import Certainty, Verdict
+from fallline.symptoms._pasted import remedy
+from fallline.verdict import Certainty
 
 UNEVEN = 10.0  # ratio of standard deviations that is worth a word (VERDICTS, D12)
 STRONG = (
@@ -33,8 +34,7 @@ class Unscaled(Symptom):
 
     def find(self, evidence: Evidence) -> Finding | None:
         summary = evidence.summary
-        done = evidence.verdict in (Verdict.CONVERGED, Verdict.GOOD_ENOUGH)
-        if summary is None or evidence.standardized or done or not len(summary.names):
+        if summary is None or evidence.standardized or evidence.done or not len(summary.names):
             return None
         varying = np.flatnonzero(summary.sd > 0.0)
         if not len(varying):
@@ -55,11 +55,7 @@ class Unscaled(Symptom):
             sentence += (
                 f" Your step {evidence.learning_rate:g} is {over:.2g} times the largest stable one ({2.0 / limit:.2g})."
             )
-        command = (
-            f"fallline fit {evidence.source} --target {evidence.target}"
-            if evidence.source
-            else "fallline.fit(X, y, standardize=True)"
-        )
+        command = remedy(evidence, **({} if evidence.source else {"standardize": "True"}))
         return Finding(
             self.name, self.summary, Certainty.MEASURED, sentence, command,
             {"ratio": ratio, "strong": int(ratio > STRONG), "farthest_mean": float(offset.max())},

@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from fallline.symptoms._base import Evidence, Finding, Symptom
-from fallline.verdict import Certainty, Verdict
+from fallline.verdict import Certainty
 
 SMALL, LARGE = 1e-2, 1e2  # standard deviation of y for an identity link (VERDICTS, D13)
 LARGEST_LOG = 30.0  # |z| for a log link: e^30 is 1e13
@@ -28,14 +28,13 @@ class TargetScale(Symptom):
 
     def find(self, evidence: Evidence) -> Finding | None:
         summary = evidence.summary
-        done = evidence.verdict in (Verdict.CONVERGED, Verdict.GOOD_ENOUGH)
-        if summary is None or done or math.isnan(summary.target_sd):
+        if summary is None or evidence.done or evidence.verdict is None or math.isnan(summary.target_sd):
             return None
         if evidence.link == "log" and summary.target_high > math.exp(LARGEST_LOG):
             sentence = f"'{evidence.target}' reaches {summary.target_high:.3g}, out of range for a log link; divide it."
             return Finding(self.name, self.summary, Certainty.MEASURED, sentence, "", {"high": summary.target_high})
         sd = summary.target_sd
-        if evidence.link != "identity" or not evidence.extra.get("adaptive") or evidence.learning_rate is None:
+        if evidence.link != "identity" or not evidence.adaptive or evidence.learning_rate is None:
             return None
         if SMALL <= sd <= LARGE or sd == 0.0:
             return None

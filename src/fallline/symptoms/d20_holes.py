@@ -25,14 +25,16 @@ class Holes(Symptom):
     rank: ClassVar[int] = 90  # filled holes cause nothing: they are told last
 
     def find(self, evidence: Evidence) -> Finding | None:
+        code, refusal = evidence.refused
+        if code == self.name:
+            return self.found(Certainty.PROVED, refusal)
         holes = evidence.summary.missing if evidence.summary is not None else {}
         if not holes:
             return None
         ordered = sorted(holes.items(), key=lambda item: -item[1])
         told = ", ".join(f"'{name}' in {count:,}" for name, count in ordered[:MOST_NAMED])
         more = f" and {len(ordered) - MOST_NAMED:,} more columns" if len(ordered) > MOST_NAMED else ""
-        command = f"fallline fit {evidence.source} --target {evidence.target} --na refuse" if evidence.source else ""
         return Finding(
-            self.name, self.summary, Certainty.PROVED, f"Empty cells were filled and marked: {told} rows{more}.", command,
+            self.name, self.summary, Certainty.PROVED, f"Empty cells were filled and marked: {told} rows{more}.", "",
             {"cells": sum(holes.values()), "columns": len(holes)}, 0, "filled, and marked by indicator columns",
         )  # fmt: skip

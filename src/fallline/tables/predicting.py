@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fallline.arrivals import Arrivals
 from fallline.errors import SchemaError
 from fallline.rows.report import Report
 from fallline.tables.choose import offset_of
@@ -16,15 +17,25 @@ if TYPE_CHECKING:
 
     from fallline.result import Result
     from fallline.rows.encoder import Encoder
+    from fallline.symptoms._base import Finding
 
 
 class Predictor:
-    """Predicts frame after frame; ``report`` says what was met in all of them."""
+    """Predicts frame after frame; ``report`` says what was met in all of them, ``findings`` whether they have drifted.
 
-    def __init__(self, result: Result, encoder: Encoder, source: str) -> None:
-        self.result, self.encoder, self.source = result, encoder, source
+    Rows that look as if somebody had standardised them already are refused, unless `force`.
+    """
+
+    def __init__(self, result: Result, encoder: Encoder, source: str, force: bool = False) -> None:
+        self.result, self.encoder, self.source, self.force = result, encoder, source, force
         self.report: Report | None = None
         self.rows = 0
+        self._arrivals = None if result.summary is None else Arrivals(result.summary)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Of all rows so far."""
+        return [] if self._arrivals is None else self._arrivals.findings()
 
     def frames(self, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """One frame of predictions for each, with a row for each of its rows."""
@@ -43,6 +54,12 @@ class Predictor:
                 )
         X, report = encoder.transform(frame)
         self.report = report if self.report is None else self.report + report
+        if self._arrivals is not None:
+            self._arrivals.add(X if isinstance(X, np.ndarray) else X.tocsr())
+            scaled = [finding for finding in self.findings if "already_scaled" in finding.evidence]
+            if scaled and not self.force:
+                told = f"{self.source}: {scaled[0].sentence} Give the raw columns; or --force, if they are right."
+                raise SchemaError(told, code="D22")
         kept = frame if report.kept is None else frame[report.kept]
         shift = offset_of(kept, encoder.offset, encoder.exposure)
         answer: dict[str, Any] = {f"predicted {result.target_name}": result.predict(X, shift)}

@@ -224,7 +224,7 @@ class Streaming:
         )  # fmt: skip
         holes = {c.name: self.holes[c.name] for c in encoder.columns if self.holes[c.name]}
         if asked.na == "refuse" and holes:
-            raise DataError(refused(self.first_holes, holes))
+            raise DataError(refused(self.first_holes, holes), code="D20")
         told = {
             "encoder": encoder.to_json(), "loss": form.name, "why": why, "holes": holes, "dropped": lost_told(self.lost),
             "classes": None if classes is None else [plain(label) for label in classes],
