@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # what type checkers and editors see; at run time each name is imported when it is first used
+    from fallline.comparing import Comparison as Comparison
+    from fallline.comparing import compare as compare
     from fallline.descent import gradient_descent as gradient_descent
     from fallline.estimators.classifier import GDClassifier as GDClassifier
     from fallline.estimators.regressor import GDRegressor as GDRegressor
@@ -34,6 +36,9 @@ _HOMES = {
     "fallline.rows.sources.sql": ("SqlSource",),
     "fallline.estimators.regressor": ("GDRegressor",),
     "fallline.estimators.classifier": ("GDClassifier",),
+    "fallline.comparing": ("Comparison", "compare"),
+    "fallline.lens": ("RateReport",),
+    "fallline.recorder": ("Event",),
     "fallline.history": ("History",),
     "fallline.verdict": ("Verdict", "Certainty"),
     "fallline.symptoms._base": ("Finding",),

@@ -24,13 +24,14 @@ def draw(
     unicode: bool = True,
     x_name: str = "step",
     y_name: str = "loss",
+    log_x: bool = False,
 ) -> list[str]:
     """Lines that show each series (x, y); the y axis is logarithmic where everything is above 0 and spans a decade.
 
     Points that are not finite are left out. Several series get a legend; each is drawn with a mark of its own, since
     braille cannot tell them apart.
     """
-    kept = {name: _finite(x, y) for name, (x, y) in series.items()}
+    kept = {name: _finite(np.log10(x) if log_x else x, y) for name, (x, y) in series.items()}
     kept = {name: xy for name, xy in kept.items() if len(xy[0])}
     if not kept:
         return ["(no finite loss to draw)"]
@@ -46,8 +47,10 @@ def draw(
     bar, corner, dash = ("│", "└", "─") if unicode else ("|", "+", "-")
     lines = [f"{label:>{margin}} {bar}{row}".rstrip() for label, row in zip(labels, grid, strict=True)]
     lines.append(f"{'':>{margin}} {corner}{dash * columns}")
-    first, last = number(float(every_x.min())), number(float(every_x.max()))
-    axis = f"{x_name} {first}"
+    first, last = (
+        number(10.0**end if log_x else end, 2 if log_x else 4) for end in map(float, (every_x.min(), every_x.max()))
+    )
+    axis = f"{x_name}{' (log scale)' if log_x else ''} {first}"
     lines.append(f"{'':>{margin}}  {axis}{last:>{max(columns - len(axis), len(last) + 1)}}")
     scale = f"{y_name}, log scale" if log else y_name
     if len(kept) > 1:

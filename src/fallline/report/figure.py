@@ -10,6 +10,7 @@ import numpy as np
 
 from fallline.errors import FalllineError, SettingError
 from fallline.history import History
+from fallline.loggers.notebook import in_notebook
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ ROUND_OFF = 1e-14  # relative: a loss is not known better
 
 def loss_curve(result: Result, ax: Axes | None = None) -> Axes:
     """Draw J(theta) against the steps: training loss, check loss, the best step, steps that were rolled back."""
-    axes = _axes(ax)
+    axes = new_axes(ax)
     history = result.history
     steps, loss, words = curve_of(history)
     dots = "." if len(steps) <= FEW else ""  # a run of a few steps has points, and no curve between them
@@ -41,7 +42,7 @@ def loss_curve(result: Result, ax: Axes | None = None) -> Axes:
         axes.plot(steps[best], loss[best], "o", color=BLUE, ms=6, mfc="white", mew=1.6, label="best", zorder=5)
     if np.isfinite(result.baseline_loss):
         axes.axhline(result.baseline_loss, color=GREY, lw=0.9, ls=":", label="best constant")
-    _finish(axes, words, loss)
+    finish(axes, words, loss)
     axes.set_title(f"{result.verdict} ({result.certainty})", loc="left", fontsize=11)
     if len(axes.get_legend_handles_labels()[1]) > 1:
         axes.legend(frameon=False, fontsize=9)
@@ -56,7 +57,7 @@ def reliability_diagram(result: Result, ax: Axes | None = None) -> Axes:
             "plot_reliability: there are no predicted probabilities on check rows; use loss='logistic' or 'softmax' and "
             "check=0.2."
         )
-    axes, full = _axes(ax), bins.weight > 0.0
+    axes, full = new_axes(ax), bins.weight > 0.0
     axes.plot([0.0, 1.0], [0.0, 1.0], color=GREY, lw=0.9, ls=":", label="as predicted")
     size = 20.0 + 180.0 * bins.weight[full] / bins.weight.max()
     axes.plot(bins.predicted[full], bins.observed[full], color=BLUE, lw=1.2, alpha=0.6)
@@ -69,7 +70,7 @@ def reliability_diagram(result: Result, ax: Axes | None = None) -> Axes:
 
 def compare_curves(results: dict[str, Result], ax: Axes | None = None) -> Axes:
     """Draw several runs over one another: how far each was above the best loss, by passes over the data."""
-    axes = _axes(ax)
+    axes = new_axes(ax)
     styles = ("-", "--", "-.", ":")
     curves = excess_curves(results)
     for i, (name, (passes, excess)) in enumerate(curves.items()):
@@ -77,7 +78,7 @@ def compare_curves(results: dict[str, Result], ax: Axes | None = None) -> Axes:
             passes, excess, color=PALETTE[i % len(PALETTE)], ls=styles[i // len(PALETTE) % len(styles)], lw=1.7, ms=7,
             marker="." if len(passes) <= FEW else "", label=name,
         )  # fmt: skip
-    _finish(axes, "passes over the data", np.concatenate([excess for _, excess in curves.values()] or [np.empty(0)]))
+    finish(axes, "passes over the data", np.concatenate([excess for _, excess in curves.values()] or [np.empty(0)]))
     axes.set_ylabel("loss above the best, J(theta) - J*")
     axes.legend(frameon=False, fontsize=9)
     return axes
@@ -90,7 +91,8 @@ def excess_curves(results: dict[str, Result]) -> dict[str, tuple[Any, Any]]:
     curves = {}
     for name, result in results.items():
         history = result.history
-        excess = history.full_loss - lowest
+        with np.errstate(invalid="ignore", over="ignore"):
+            excess = history.full_loss - lowest
         known = np.isfinite(excess) & (history.accepted == 1.0) & (excess > ROUND_OFF * abs(lowest))
         curves[name] = (history.passes[known], excess[known])
     return curves
@@ -118,15 +120,22 @@ def curve_of(history: History) -> tuple[Any, Any, str]:
     return history.step[known], history.loss[known], "step"
 
 
-def _axes(ax: Axes | None) -> Axes:
+def new_axes(ax: Axes | None) -> Axes:
+    """`ax`, or the axes of a new figure."""
     if ax is not None:
         return ax
+    if in_notebook():  # which shows pyplot's figures under the cell
+        from matplotlib import pyplot
+
+        shown: Axes = pyplot.subplots(figsize=(7.0, 4.2), layout="constrained")[1]
+        return shown
     from matplotlib.figure import Figure  # not pyplot: no window, no state, works without a screen
 
     return Figure(figsize=(7.0, 4.2), layout="constrained").add_subplot()
 
 
-def _finish(axes: Axes, words: str, loss: Any) -> None:
+def finish(axes: Axes, words: str, loss: Any) -> None:
+    """Labels and scale of a curve of losses."""
     finite = loss[np.isfinite(loss)]
     positive = len(finite) > 0 and finite.min() > 0.0
     if positive and finite.max() / finite.min() > DECADE:

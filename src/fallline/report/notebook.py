@@ -8,15 +8,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fallline.history import History
+from fallline.report.curve import in_words
 from fallline.report.figure import DECADE, curve_of
 from fallline.report.numbers import count, number, seconds
 from fallline.report.text import check_line, loss_line
 
 if TYPE_CHECKING:
     from fallline.result import Result
+    from fallline.symptoms._base import Finding
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 420, 170, 62, 26, 10
 MOST_POINTS = 300
+
+
+def finding_html(finding: Finding) -> str:
+    """A finding: its code, how sure it is, the sentence, and what mends it."""
+    told = f"<b>{escape(finding.code)}</b> {escape(finding.title)} ({escape(str(finding.certainty))}): "
+    told += escape(finding.sentence)
+    if finding.automatic:
+        told += f"<br>done already: {escape(finding.automatic)}"
+    if finding.remedy:
+        told += f"<br><code>{escape(finding.remedy)}</code>"
+    return f'<div style="max-width:46em;line-height:1.4">{told}</div>'
 
 
 def repr_html(result: Result) -> str:
@@ -42,9 +56,21 @@ def repr_html(result: Result) -> str:
     )
 
 
+def history_html(history: History) -> str:
+    """The curve of a record, and where it begins and ends in words."""
+    steps, loss, _ = curve_of(history)
+    told = f"{count(len(history), 'recorded step', 'recorded steps')}. {in_words(steps, loss)}"
+    return f'<div style="max-width:46em;line-height:1.4">{history_svg(history)}<div>{escape(told)}</div></div>'
+
+
 def curve_svg(result: Result) -> str:
+    """The loss curve of a result; an empty string where there is no curve."""
+    return history_svg(result.history)
+
+
+def history_svg(history: History) -> str:
     """The loss curve as inline SVG with a title and a description; an empty string where there is no curve."""
-    steps, loss, words = curve_of(result.history)
+    steps, loss, words = curve_of(history)
     good = np.isfinite(loss)
     steps, loss = steps[good], loss[good]
     if len(steps) < 2:

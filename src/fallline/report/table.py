@@ -12,6 +12,7 @@ from fallline.report.console import Console
 from fallline.report.numbers import above_best, number, seconds
 
 MOST_LINES = 15
+PATIENCE = 2.0  # seconds: of a run that takes longer, findings are told on the way
 DENSE_LINES = 12  # so many at every power of two, then at every third, and the last step always
 MOST_POINTS = 2000  # of the curve, to tell its pace by
 HEADER = ("step", "loss", "vs best", "slope", "check loss", "time")
@@ -30,6 +31,7 @@ class LiveTable:
         self._console, self._lines, self._next = console, 0, 0.0
         self._rows, self._horizon = rows, horizon
         self._curve: list[tuple[float, float]] = []  # passes and gradient norms
+        self._told: set[str] = set()  # codes of what was found on the way
         self._last: Any = None
         self._due: Any = None  # the line to print next: held back, for the last one also tells the bound
 
@@ -47,9 +49,18 @@ class LiveTable:
             self._lines += 1
             further = 1 if self._lines < DENSE_LINES else 3
             self._next = 1.0 if at < 1.0 else 2.0 ** (math.floor(math.log2(at)) + further)
+            if event.seconds > PATIENCE:
+                self._warn(event)
         if self._console.live:
             self._curve.append((at, event.gradient_norm))
             self._console.status(self.status(event))
+
+    def _warn(self, event: Any) -> None:
+        """What a long run has come to, as soon as it is seen; the end says it again."""
+        for finding in event.findings():
+            if finding.step > 0 and finding.code not in self._told:
+                self._told.add(finding.code)
+                self._console.labelled("SO FAR", f"{finding.code}  {finding.sentence}", "warn", hang=5)
 
     def status(self, event: Any) -> str:
         """``pass 37, 4.1 million rows a second, loss 0.123, at least 12 s more``."""
