@@ -20,6 +20,9 @@ from fallline.errors import FalllineError
 COMMANDS = {
     "fit": "Train a model on a table and say how it went.",
     "predict": "Predict the rows of a table with a trained model.",
+    "rates": "Say which learning rates suit a table.",
+    "report": "Write a page about one or several trained models.",
+    "lab": "Turn the knobs of gradient descent on a page and watch it run.",
     "compare": "Train with several optimizers and lay their curves over one another.",
     "export": "Write a trained model as SQL, JSON or ONNX.",
     "explain": "Explain a finding's code or a verdict.",
@@ -57,7 +60,8 @@ class Lazy(click.Group):
         try:
             return super().invoke(ctx)
         except FalllineError as error:
-            click.echo(f"error: {error}", err=True)
+            more = f" (fallline explain {error.code})" if error.code else ""
+            click.echo(f"error: {error}{more}", err=True)
             ctx.exit(error.exit_code)
         except (click.exceptions.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
             raise

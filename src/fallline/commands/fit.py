@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,17 @@ if TYPE_CHECKING:
 
 SCHEMA = 1  # of --json and --jsonl
 WARNED = 6
+GOES_ON = ("unfinished", "noise-limited", "stuck")  # verdicts of runs that more passes may end better
 NOT_SAVED = ("diverged", "no finite optimum")
 
 
 @click.command("fit")
 @click.argument("file", type=click.Path(allow_dash=True), required=False)
+@click.option("--target", metavar="COL", help="The column to predict, or a formula: 'price ~ log(area) + town'.")
 @click.option(
-    "--target", required=True, metavar="COL", help="The column to predict, or a formula: 'price ~ log(area) + town'."
-)
+    "--resume", type=click.Path(path_type=Path), metavar="MODEL",
+    help="Go on from the weights of MODEL, with the options it was trained with and a new budget; no FILE needed.",
+)  # fmt: skip
 @click.option("--sql", metavar="QUERY", help="Train on what QUERY of --db returns, instead of a FILE.")
 @click.option("--db", metavar="URI", help="sqlite:///file.db, duckdb:///file.duckdb, postgresql://user@host/name.")
 @click.option("--optimizer", default="auto", metavar="NAME", cls=Listing, family="optimizers", help="auto, or one of:")
@@ -37,7 +41,9 @@ NOT_SAVED = ("diverged", "no finite optimum")
 @click.option("--strict", is_flag=True, help="Exit with 6 when anything was found.")
 @output_options
 @click.pass_context
-def command(ctx: click.Context, /, file: str | None, sql: str | None, db: str | None, **given: Any) -> None:
+def command(
+    ctx: click.Context, /, file: str | None, sql: str | None, db: str | None, resume: Path | None, **given: Any
+) -> None:
     """Train a model on the table in FILE (CSV, TSV, Parquet, Arrow, JSON lines) to predict one of its columns.
 
     FILE may also be a folder, a pattern ('sales/*.parquet'), an address (s3://bucket/sales.parquet), or - for CSV on
@@ -51,7 +57,16 @@ def command(ctx: click.Context, /, file: str | None, sql: str | None, db: str | 
     from fallline.report.console import Console
     from fallline.rows.sources import SqlSource
 
+    before = None
+    if given["target"] is None and resume is None:
+        raise click.UsageError("Missing option '--target'.", ctx)
     options = Options.taken_from(given)
+    if resume is not None:
+        from fallline.commands.resume import resumed
+
+        before, options, kept = resumed(ctx, resume, options)
+        if (file, sql, db) == (None, None, None):
+            file, sql, db = kept["file"] if kept["sql"] is None else None, kept["sql"], kept["db"]
     machine = given["as_json"] or given["jsonl"]
     console = Console.open(
         plain=given["plain"], quiet=given["quiet"] or given["as_json"] or given["jsonl"], color=given["color"]
@@ -59,10 +74,15 @@ def command(ctx: click.Context, /, file: str | None, sql: str | None, db: str | 
     if (sql is None) != (db is None) or (sql is None) == (file is None):
         raise click.UsageError("Give a FILE to train on; or --sql and --db.", ctx)
     source = Path(file or "query")
-    out = writable(given["out"] or Path(f"{_stem(file or 'query')}.fall"), source)
+    out = writable(given["out"] or resume or Path(f"{_stem(file or 'query')}.fall"), source)
     plot = drawable(given["plot"], source) if given["plot"] else None
     table: Any = None if sql is None or db is None else SqlSource(sql, db)
-    result = train_and_tell(console, table, options, file or table.name, given["jsonl"])
+    from fallline.commands.resume import KEPT, joined, told
+
+    more = {KEPT: told(options, file, sql, db)}
+    result = train_and_tell(console, table, options, file or table.name, given["jsonl"], before, resume, more)
+    if before is not None:
+        result = joined(before, result)
     saved = save(console, result, out, plot, source)
     if machine:
         click.echo(json.dumps(as_object(result, saved), allow_nan=False))
@@ -74,10 +94,18 @@ def _stem(file: str) -> str:
     return Path(file.rstrip("/")).name.split("*")[0].split(".")[0].strip("-") or "model"
 
 
-def train_and_tell(console: Console, table: Any, options: Options, source: str, jsonl: bool = False) -> Result:
-    """Prepare, show the header, train with the live table, show the curve and the verdict."""
+def train_and_tell(
+    console: Console, table: Any, options: Options, source: str, jsonl: bool = False, before: Result | None = None,
+    model: Path | None = None, more: dict[str, Any] | None = None,
+) -> Result:  # fmt: skip
+    """Prepare, show the header, train with the live table, show the curve and the verdict.
+
+    `before` is the run of the file `model` to go on from; `more` is kept with the settings.
+    """
+    from fallline.commands.resume import check_columns
     from fallline.commands.training import read, run, scaling_told, settle, show_header, show_plan
     from fallline.report.ending import show_curve, show_inference, show_verdict
+    from fallline.report.numbers import count, number
     from fallline.report.table import LiveTable
     from fallline.settings import budget_of
 
@@ -85,9 +113,15 @@ def train_and_tell(console: Console, table: Any, options: Options, source: str, 
     prepared = read(source if table is None else table, options, source, console)
     show_header(console, prepared)
     show_plan(console, options, scaling_told(prepared, options.scale))
+    if before is not None and model is not None:
+        check_columns(before, prepared.named.names, model)
+        console.labelled(
+            "resume",
+            f"from {model}, after {count(before.passes, 'pass', 'passes')}, loss {number(before.best_loss, 6)}",
+        )
     live = LiveTable(console, prepared.rows.m, budget_of(options.max_passes, options.batch_size))
     try:
-        result = run(prepared, options, [live, *([_print_event] if jsonl else [])])
+        result = run(prepared, options, [live, *([_print_event] if jsonl else [])], start=before, given=more)
     except BaseException as error:
         prepared.close(finished=isinstance(error, Exception))
         raise
@@ -118,7 +152,10 @@ def save(console: Console, result: Result, out: Path | None, plot: Path | None, 
         return None
     result.save(out)
     code = f" | fallline explain {result.findings[0].code}" if result.findings else ""
-    console.labelled("NEXT", f"fallline predict {out} {file.name if file is not None else 'new.csv'}{code}")
+    model, rows = shlex.quote(str(out)), shlex.quote(file.name) if file is not None else "new.csv"
+    going = f"fallline fit --resume {model}" if str(result.verdict) in GOES_ON and file is not None else ""
+    following = going or f"fallline predict {model} {rows}"
+    console.labelled("NEXT", f"{following} | fallline report {model}{code}")
     console.labelled("saved", f"{out}  (model, history, data summary; no rows)")
     return str(out)
 
@@ -157,5 +194,4 @@ def _finite(value: Any) -> Any:
 
 
 def _print_event(event: Any) -> None:
-    told = {k: v for k, v in event._asdict().items() if k not in ("theta", "outward")}
-    click.echo(json.dumps({"schema": SCHEMA, "event": "step", **_finite(told)}))
+    click.echo(json.dumps({"schema": SCHEMA, "event": "step", **_finite(event.to_dict())}))

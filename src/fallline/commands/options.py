@@ -54,6 +54,8 @@ class Options:
     max_passes: float | None = None
     max_seconds: float = float("inf")
     seed: int = 0
+    shuffle: bool = True
+    auto_fix: bool = True
     memory: str | None = None
     cache: Path | None = None
 
@@ -83,6 +85,20 @@ class Options:
     def taken_from(cls, given: dict[str, Any]) -> Options:
         """The options among `given`; what is left there belongs to the command alone."""
         return cls(**{f.name: given.pop(f.name) for f in fields(cls) if f.name in given})
+
+
+def named(options: Options) -> dict[str, str]:
+    """What was asked for other than the usual, by the names of the options; several values a line each."""
+    usual, told = Options(target=""), dict[str, str]()
+    for f in fields(Options):
+        value = getattr(options, f.name)
+        if f.name == "target" or value is None or value == getattr(usual, f.name):
+            continue
+        several = isinstance(value, (tuple, list))
+        told[f.name] = (
+            "\n".join(map(str, value)) if several else f"{value:g}" if isinstance(value, float) else str(value)
+        )
+    return told
 
 
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,6 +133,9 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      "from disk. Default: half of what is free."),
         click.option("--cache", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
                      help="Where streamed rows are kept, also for later runs. Default: a folder that is deleted at the end."),
+        click.option("--shuffle/--no-shuffle", default=True, help="Mini-batches in a new random order each epoch (default)."),
+        click.option("--auto-fix/--no-auto-fix", default=True,
+                     help="Take an automatic rate back when it turns out too large (default)."),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all randomness."),
     ]  # fmt: skip
     for option in reversed(listed):

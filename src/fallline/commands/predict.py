@@ -16,9 +16,17 @@ from fallline.commands.options import output_options
     "--out", type=click.Path(path_type=Path), help="Where to write (.csv or .parquet). Default: CSV on standard output."
 )
 @click.option("--memory", metavar="SIZE", help="Memory for the data, such as 500MB: FILE is streamed.")
+@click.option("--force", is_flag=True, help="Predict although the numbers look standardised already (D22).")
 @output_options
 def command(
-    model: Path, file: str, out: Path | None, memory: str | None, plain: bool, quiet: bool, color: bool | None
+    model: Path,
+    file: str,
+    out: Path | None,
+    memory: str | None,
+    force: bool,
+    plain: bool,
+    quiet: bool,
+    color: bool | None,
 ) -> None:
     """Predict every row of the table in FILE with MODEL, a file that `fallline fit` wrote.
 
@@ -40,7 +48,7 @@ def command(
         raise SettingError(
             f"{model}: was trained on arrays, so the columns of a table mean nothing to it; use it in Python."
         )
-    predictor = Predictor(result, result.encoder, file)
+    predictor = Predictor(result, result.encoder, file, force)
     with stopping_gently() as stopped:  # between two frames: Polars would pass Ctrl-C on in the middle of cleaning up
         frames = until(stopped, opened(file, memory, result.encoder.kinds))
         if out is None:
@@ -49,5 +57,7 @@ def command(
             write_table(predictor.frames(frames), out)
     for sentence in [] if predictor.report is None else predictor.report.sentences():
         console.labelled("note", sentence)
+    for finding in predictor.findings:
+        console.labelled("FOUND", f"{finding.code}  {finding.sentence}", "warn", hang=5)
     if out is not None:
         console.labelled("saved", f"{out}  ({predictor.rows:,} predictions)")

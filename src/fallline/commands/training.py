@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fallline.commands.options import Options
+from fallline.commands.options import Options, named
 from fallline.errors import SettingError
 from fallline.report.console import Console
 from fallline.report.numbers import number
@@ -86,9 +86,13 @@ def opened(file: str, memory: str | None, kinds: dict[str, str]) -> Iterator[pl.
 
 
 def run(
-    prepared: Prepared, options: Options, observers: list[Callable[[Any], Any]], optimizer: str | None = None
-) -> Result:
-    """Train; Ctrl-C once stops and keeps the best, twice aborts."""
+    prepared: Prepared, options: Options, observers: list[Callable[[Any], Any]], optimizer: str | None = None, *,
+    start: Result | None = None, given: dict[str, Any] | None = None,
+) -> Result:  # fmt: skip
+    """Train; Ctrl-C once stops and keeps the best, twice aborts.
+
+    `start`: a run to go on from. `given`: more to keep with the settings.
+    """
     from fallline.fitting import train_rows
     from fallline.penalties import as_penalty
     from fallline.rates import as_rate
@@ -102,7 +106,9 @@ def run(
             patience=patience_of(options.early_stopping, options.check), inference=options.inference,
             max_passes=options.max_passes, max_seconds=options.max_seconds,
             callback=lambda event: any([observer(event) for observer in observers]) or stopped(), seed=options.seed,
-            given={"l1": options.l1, "l2": options.l2},
+            given={"l1": options.l1, "l2": options.l2, "command": {"named": named(options)}} | (given or {}),
+            shuffle=options.shuffle, auto_fix=options.auto_fix,
+            start=start,
         )  # fmt: skip
         source = Provenance(prepared.source, prepared.holes, prepared.encoder)
         return train_rows(
