@@ -302,3 +302,73 @@ def test_inference_early_stopping_and_export(houses: Path, tmp_path: Path) -> No
     assert call("export", model, "--to", "json", "--out", tmp_path / "m.json").exit_code == 0
     assert json.loads((tmp_path / "m.json").read_text())["model"] == "linear"
     assert call("export", model, "--to", "json", "--out", model).exit_code == 2
+
+
+def test_a_run_goes_on_where_it_ended(houses: Path) -> None:
+    whole = call(
+        "fit", houses, "--target", "price", "--optimizer", "descent", "--max-passes", "12", "--out", "whole.fall"
+    )
+    first = call(
+        "fit", houses, "--target", "price", "--optimizer", "descent", "--max-passes", "5", "--out", "part.fall"
+    )
+    assert whole.exit_code == first.exit_code == 5 and "fallline fit --resume part.fall" in first.stderr
+    second = call("fit", "--resume", "part.fall", "--max-passes", "7")
+    assert second.exit_code == 5 and "from part.fall, after 5 passes" in second.stderr, second.stderr
+    once, twice = fallline.load("whole.fall"), fallline.load("part.fall")
+    assert twice.steps == once.steps == 12 and twice.best_loss == pytest.approx(once.best_loss, rel=1e-12)
+    np.testing.assert_allclose(twice.coef, once.coef, rtol=1e-9)
+    assert twice.history.step[-1] == 12 and np.all(np.diff(twice.history.loss) <= 1e-6)
+    done = call("fit", "--resume", "part.fall", "--optimizer", "auto", "--out", "done.fall")
+    assert done.exit_code == 0 and "converged (proved)" in done.stderr
+
+
+def test_what_cannot_be_resumed_is_refused(houses: Path) -> None:
+    call("fit", houses, "--target", "price", "--max-passes", "1", "--optimizer", "descent")
+    other = call("fit", "--resume", "houses.fall", "--target", "rooms")
+    assert other.exit_code == 2 and "predicts 'price'" in other.stderr
+    pl.read_csv(houses).drop("age").write_csv("less.csv")
+    columns = call("fit", "less.csv", "--resume", "houses.fall")
+    assert columns.exit_code == 4 and "other columns" in columns.stderr and "'age'" in columns.stderr
+    houses.unlink()
+    gone = call("fit", "--resume", "houses.fall")
+    assert gone.exit_code in (2, 4) and "houses.csv" in gone.stderr and "Traceback" not in gone.stderr
+    fallline.fit([[1.0], [2.0], [4.0]], [1.0, 2.0, 3.0]).save("arrays.fall")
+    arrays = call("fit", "--resume", "arrays.fall")
+    assert arrays.exit_code == 2 and "was not trained by" in arrays.stderr
+    assert call("fit", houses).exit_code == 2
+
+
+def test_rows_that_were_scaled_already_are_refused_unless_forced(houses: Path) -> None:
+    call("fit", houses, "--target", "price")
+    frame = pl.read_csv(houses)
+    scaled = frame.with_columns((pl.col(c) - pl.col(c).mean()) / pl.col(c).std() for c in ("rooms", "age"))
+    scaled.write_csv("scaled.csv")
+    refused = call("predict", "houses.fall", "scaled.csv", "--out", "p.csv")
+    assert refused.exit_code == 4 and "D22" in refused.stderr and "already standardised" in refused.stderr
+    assert not Path("p.csv").exists() and not list(Path().glob("*.part"))
+    assert call("predict", "houses.fall", "scaled.csv", "--out", "p.csv", "--force").exit_code == 0
+    assert pl.read_csv("p.csv").height == 400
+    frame.with_columns(pl.col("age") + 500.0).write_csv("later.csv")
+    drifted = call("predict", "houses.fall", "later.csv", "--out", "q.csv")
+    assert drifted.exit_code == 0 and "D22" in drifted.stderr and "'age'" in drifted.stderr
+    assert "D22" not in call("predict", "houses.fall", houses, "--out", "r.csv").stderr
+
+
+def test_report_and_rates_write_what_they_say(houses: Path) -> None:
+    call("fit", houses, "--target", "price", "--optimizer", "descent")
+    call("fit", houses, "--target", "price", "--out", "other.fall")
+    done = call("report", "houses.fall", "other.fall")
+    assert done.exit_code == 0 and "houses.html" in done.stderr
+    page = Path("houses.html").read_text(encoding="utf-8")
+    assert page.count("<h2>") == 13 and "other" in page and f"fallline fit {houses}" in page
+    assert call("report", "nothing.fall").exit_code == 4
+    rates = call("rates", houses, "--target", "price", "--plot", "rates.png")
+    assert rates.exit_code == 0 and "stable below 2/L" in rates.stderr and Path("rates.png").exists()
+    adam = call("rates", houses, "--target", "price", "--optimizer", "adam")
+    assert adam.exit_code == 0 and "range test of adam" in adam.stderr
+
+
+def test_sorted_rows_without_shuffling_are_told_of(houses: Path) -> None:
+    pl.read_csv(houses).sort("price").write_csv("sorted.csv")
+    options = ("fit", "sorted.csv", "--target", "price", "--batch-size", "8", "--max-passes", "3", "--check", "0")
+    assert "D21" in call(*options, "--no-shuffle").stderr and "D21" not in call(*options).stderr

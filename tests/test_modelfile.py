@@ -72,7 +72,8 @@ def some_result(**other: Any) -> SimpleNamespace:
         "check": {"rows": 20.0, "loss": 0.3, "r2": -math.inf},
         "settings": {"l2": 0.1, "tol": np.float32(0.5), "ends": (0, None), "$odd": {"$float": 1}, "all": [1, True]},
         "encoder": None, "stop_reason": "gradient", "seconds": 1.25, "passes": 20.0, "steps": np.int64(19),
-        "inference": None, "no_inference": "it was not asked for", "reliability": None,
+        "inference": None, "no_inference": "it was not asked for", "reliability": None, "evidence": None, "bowl": None,
+        "path": None,
     }  # fmt: skip
     return SimpleNamespace(**(parts | other))
 
@@ -262,23 +263,23 @@ def test_columns_without_a_value_take_no_room(saved: Path) -> None:
 
 
 def test_a_long_history_is_thinned_and_keeps_what_matters(path: Path) -> None:
-    history = history_of(40_000)
+    history = history_of(18_000)
     for row, column, value in (
-        (31_111, "accepted", 0.0),
+        (13_111, "accepted", 0.0),
         (12_345, "loss", -1.0),
         (777, "check_loss", 0.5),
         (9, "gap", 1.0),
     ):
         history._data[row, COLUMNS.index(column)] = value
-    finding = Finding("D02", "diverging", Certainty.PROVED, "", "", step=20_001)
+    finding = Finding("D02", "diverging", Certainty.PROVED, "", "", step=10_001)
     save_model(some_result(history=history, findings=[finding]), path)
     loaded = load_model(path)["history"]
     assert len(loaded) <= modelparts.MOST_HISTORY
-    assert {0.0, 39_999.0, 31_111.0, 12_345.0, 777.0, 9.0, 20_001.0} <= set(loaded.step)
+    assert {0.0, 17_999.0, 13_111.0, 12_345.0, 777.0, 9.0, 10_001.0} <= set(loaded.step)
     assert np.all(np.diff(loaded.step) > 0) and np.diff(loaded.step).max() <= 9
     np.testing.assert_array_equal(loaded.seconds, history.seconds[loaded.step.astype(int)])
     assert path.stat().st_size < 1_000_000
-    assert opened(path)[0]["model"]["history"] == {"rows": len(loaded), "of": 40_000}
+    assert opened(path)[0]["model"]["history"] == {"rows": len(loaded), "of": 18_000}
 
 
 def test_a_history_where_every_row_is_an_event(path: Path) -> None:
@@ -552,7 +553,14 @@ def test_rewritten_with_intent(saved: Path, part: str, value: Any, words: str) -
     says(saved, words)
 
 
-LATER = ("inference", "no_inference", "reliability")  # came after the first files, which have none of them
+LATER = (
+    "inference",
+    "no_inference",
+    "reliability",
+    "evidence",
+    "bowl",
+    "path",
+)  # came after the first files, which have none of them
 
 
 @pytest.mark.parametrize("part", [part for part in vars(some_result()) if part not in LATER])

@@ -1,0 +1,160 @@
+"""The lab, end to end: a server on loopback, the page in headless Chromium, and what strangers get."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fallline
+from fallline.lab.problems import built_in
+from fallline.lab.running import Asked, Running, ground
+
+uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("starlette")
+
+TOKEN = "a-token"
+
+
+def knobs(**other: Any) -> Asked:
+    return Asked(**({
+        "optimizer": "descent", "learning_rate": "auto", "batch_size": None, "passes": 200.0, "standardize": True,
+        "pause": 0.0, "seed": 0,
+    } | other))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    from fallline.lab.app import make_app
+
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(make_app(built_in(), TOKEN), log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+    listening.close()
+
+
+def fetched(address: str, path: str, host: str | None = None) -> tuple[int, str]:
+    request = urllib.request.Request(address + path, headers={"Host": host} if host else {})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_only_who_has_the_token_and_calls_this_machine_by_its_name_is_answered(address: str) -> None:
+    for path in ("/", "/ground?problem=round", "/run?problem=round", "/running", "/?token=guess"):
+        assert fetched(address, path)[0] == 403
+    assert fetched(address, f"/?token={TOKEN}", host="evil.example:80")[0] == 403
+    code, page = fetched(address, f"/?token={TOKEN}")
+    assert code == 200 and "fallline lab" in page and "http://" not in page
+
+
+def test_every_knob_has_a_sentence(address: str) -> None:
+    _, page = fetched(address, f"/?token={TOKEN}")
+    knobs_ = re.findall(r'<div class="knob">(.*?)</div>\n', page, re.S)
+    assert len(knobs_) == 9
+    for knob in knobs_:
+        words = re.sub(r"<[^>]+>", "", "".join(re.findall(r"<small[^>]*>(.*?)</small>", knob)))
+        assert words.endswith(".") or 'id="problem-told"' in knob
+    checker = HTMLParser()
+    checker.feed(page)
+
+
+def test_what_is_asked_for_in_vain_is_refused_in_words(address: str) -> None:
+    for query in ("problem=none", "problem=round&optimizer=adm", "problem=round&rate=fast", "problem=line&rate=-1"):
+        code, body = fetched(address, f"/run?token={TOKEN}&{query}")
+        message = json.loads(body.partition("data: ")[2].partition("\n")[0])
+        assert code == 200 and message["kind"] == "refused" and message["sentence"], query
+
+
+@pytest.mark.parametrize("problem", sorted(built_in()))
+def test_a_run_tells_what_fit_says(problem: str) -> None:
+    one = built_in()[problem]
+    messages = [m for m in Running(one, knobs()).messages() if m is not None]
+    same = fallline.fit(one.X, one.y, loss=one.loss, optimizer="descent", max_passes=200)
+    assert messages[-1]["kind"] == "end" and messages[-1]["verdict"] == str(same.verdict)
+    assert messages[-1]["loss"] == same.best_loss and messages[-1]["steps"] == same.steps
+    steps = [m for m in messages if m["kind"] == "step"]
+    assert [m["exact"] for m in steps] == same.history.full_loss.tolist()
+    first, second = steps[0], steps[1]
+    for theta, g, after in zip(first["theta"], first["gradient"], second["theta"], strict=False):
+        assert after == pytest.approx(theta - first["rate"] * g, rel=1e-12)  # the arithmetic of a step
+    floor = ground(one, True)
+    assert (not floor["lines"]) == (len(floor["names"]) < 2)
+
+
+def test_a_rate_that_is_too_large_is_told_of_while_it_runs() -> None:
+    one = built_in()["line"]
+    messages = [m for m in Running(one, knobs(learning_rate=1e-3, standardize=False)).messages() if m]
+    assert messages[-1]["verdict"] == "diverged" and any("D02" in f for m in messages[:-1] for f in m["findings"])
+    assert all(np.isfinite(v) for m in messages[:-1] for v in m["theta"] if v is not None)
+
+
+def turn(tab: Any, knob: str, value: float) -> None:
+    """Set a slider, as a hand does."""
+    tab.evaluate(
+        "([id, value]) => { const e = document.getElementById(id); e.value = value; "
+        "e.dispatchEvent(new Event('input', { bubbles: true })); }", [knob, value],
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_learner_in_a_browser(address: str) -> None:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    sync = pytest.importorskip("playwright.sync_api")
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_page(viewport={"width": 1200, "height": 900})
+        errors: list[str] = []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto(f"{address}/?token={TOKEN}")
+        tab.select_option("#problem", "valley")
+        tab.check("input[value=momentum]")
+        tab.uncheck("#auto")
+        turn(tab, "rate", -1)
+        turn(tab, "pause", 0)
+        assert tab.inner_text("#rate-told") == "0.1"
+        tab.click("#go")
+        tab.locator(".lane .words b").nth(1).wait_for(timeout=30_000)
+        words = tab.inner_text("#lanes")
+        assert "descent" in words and "momentum" in words and words.count("(") >= 2
+        assert tab.locator("#curve polyline").count() == 2 and tab.locator("#surface .ways polyline").count() == 2
+        assert tab.locator("#surface .contour").count() > 5
+        for row in tab.inner_text("#arithmetic").splitlines():
+            _, theta, product, after = row.split("\t")
+            rate, g = (float(part) for part in product.split("\u00d7"))
+            assert float(theta) - rate * g == pytest.approx(float(after), rel=2e-3, abs=2e-3)
+        # closing the page stops the run
+        turn(tab, "pause", 300)
+        tab.click("#go")
+        tab.locator(".lane .words:has-text('step ')").nth(1).wait_for(timeout=30_000)
+        assert json.loads(fetched(address, f"/running?token={TOKEN}")[1])["running"] == 2
+        assert errors == []
+        tab.close()
+        for _ in range(100):
+            if json.loads(fetched(address, f"/running?token={TOKEN}")[1])["running"] == 0:
+                break
+            time.sleep(0.1)
+        assert json.loads(fetched(address, f"/running?token={TOKEN}")[1])["running"] == 0
+        browser.close()
