@@ -13,8 +13,8 @@ author = "The fallline developers"
 project_copyright = "2026, The fallline developers"
 release = version = installed_version("fallline")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "families", "gallery"]
-exclude_patterns = ["_build", "_ext", "performance-table.md", "online-table.md"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "families", "gallery", "symptom_pages"]
+exclude_patterns = ["_build", "_ext", "performance-table.md", "online-table.md", "trust-table.md"]
 myst_heading_anchors = 3
 smartquotes = False  # x' in a formula is x prime
 
