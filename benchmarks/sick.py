@@ -10,9 +10,7 @@ import numpy as np
 from sklearn import datasets
 
 import fallline
-from fallline.history import History
-from fallline.symptoms import diagnose
-from fallline.symptoms._base import Evidence, Finding
+from fallline.symptoms._base import Finding
 
 Findings = list[Finding]
 REAL = ("load_diabetes", "load_breast_cancer", "load_wine", "load_iris")
@@ -208,11 +206,8 @@ def d13(rng: np.random.Generator) -> Findings:
 def d14(rng: np.random.Generator) -> Findings:
     X, y = either(rng)
     more = np.full(len(X), rng.uniform(-100, 100))
-    if rng.random() < 0.4:
-        more[int(rng.integers(len(X)))] += 1.0
-        more = np.where(np.arange(len(X)) < 2, more[0], more) if len(X) < 150 else more
-        if len(X) < 150:
-            more[:] = more[0]
+    if rng.random() < 0.4 and len(X) >= 150:  # one row of so many differs
+        more[int(rng.integers(2, len(X)))] += 1.0
     return fallline.fit(np.column_stack([X, more]), y).findings
 
 
@@ -254,15 +249,11 @@ def d17(rng: np.random.Generator) -> Findings:
 
 def d18(rng: np.random.Generator) -> Findings:
     X, y = either(rng)
-    k = int(rng.integers(5, len(X) // 2))
     held = int(rng.integers(20, 60))
     twins = rng.choice(len(X), max(1, held // 5), replace=False)
     other = rng.standard_normal((held, X.shape[1]))
-    return (
-        fallline.fit(X, y, check=(np.vstack([X[twins], other]), np.concatenate([y[twins], y[:held]]))).findings
-        if k
-        else []
-    )
+    check = (np.vstack([X[twins], other]), np.concatenate([y[twins], y[:held]]))
+    return fallline.fit(X, y, check=check).findings
 
 
 def d19(rng: np.random.Generator) -> Findings:
@@ -363,8 +354,3 @@ def d27(rng: np.random.Generator) -> Findings:
 SICK: dict[str, Callable[[np.random.Generator], Findings]] = {
     name.upper().replace("M", "m"): make for name, make in sorted(globals().items()) if name[0] == "d" and name[1:3].isdigit()
 }  # fmt: skip
-
-
-def whole(evidence: Evidence, history: History) -> Findings:
-    """The findings of a record that was made by hand."""
-    return diagnose(Evidence.recalled(history, evidence.summary, evidence.conditions()))

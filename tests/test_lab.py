@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import threading
 import time
@@ -118,43 +117,36 @@ def turn(tab: Any, knob: str, value: float) -> None:
 
 
 @pytest.mark.slow
-def test_a_learner_in_a_browser(address: str) -> None:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on this machine")
-    sync = pytest.importorskip("playwright.sync_api")
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        tab = browser.new_page(viewport={"width": 1200, "height": 900})
-        errors: list[str] = []
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.goto(f"{address}/?token={TOKEN}")
-        tab.select_option("#problem", "valley")
-        tab.check("input[value=momentum]")
-        tab.uncheck("#auto")
-        turn(tab, "rate", -1)
-        turn(tab, "pause", 0)
-        assert tab.inner_text("#rate-told") == "0.1"
-        tab.click("#go")
-        tab.locator(".lane .words b").nth(1).wait_for(timeout=30_000)
-        words = tab.inner_text("#lanes")
-        assert "descent" in words and "momentum" in words and words.count("(") >= 2
-        assert tab.locator("#curve polyline").count() == 2 and tab.locator("#surface .ways polyline").count() == 2
-        assert tab.locator("#surface .contour").count() > 5
-        for row in tab.inner_text("#arithmetic").splitlines():
-            _, theta, product, after = row.split("\t")
-            rate, g = (float(part) for part in product.split("\u00d7"))
-            assert float(theta) - rate * g == pytest.approx(float(after), rel=2e-3, abs=2e-3)
-        # closing the page stops the run
-        turn(tab, "pause", 300)
-        tab.click("#go")
-        tab.locator(".lane .words:has-text('step ')").nth(1).wait_for(timeout=30_000)
-        assert json.loads(fetched(address, f"/running?token={TOKEN}")[1])["running"] == 2
-        assert errors == []
-        tab.close()
-        for _ in range(100):
-            if json.loads(fetched(address, f"/running?token={TOKEN}")[1])["running"] == 0:
-                break
-            time.sleep(0.1)
-        assert json.loads(fetched(address, f"/running?token={TOKEN}")[1])["running"] == 0
-        browser.close()
+def test_a_learner_in_a_browser(address: str, browser: Any) -> None:
+    tab = browser.new_page(viewport={"width": 1200, "height": 900})
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(f"{address}/?token={TOKEN}")
+    tab.select_option("#problem", "valley")
+    tab.check("input[value=momentum]")
+    tab.uncheck("#auto")
+    turn(tab, "rate", -1)
+    turn(tab, "pause", 0)
+    assert tab.inner_text("#rate-told") == "0.1"
+    tab.click("#go")
+    tab.locator(".lane .words b").nth(1).wait_for(timeout=30_000)
+    words = tab.inner_text("#lanes")
+    assert "descent" in words and "momentum" in words and words.count("(") >= 2
+    assert tab.locator("#curve polyline").count() == 2 and tab.locator("#surface .ways polyline").count() == 2
+    assert tab.locator("#surface .contour").count() > 5
+    for row in tab.inner_text("#arithmetic").splitlines():
+        _, theta, product, after = row.split("\t")
+        rate, g = (float(part) for part in product.split("\u00d7"))
+        assert float(theta) - rate * g == pytest.approx(float(after), rel=2e-3, abs=2e-3)
+    # closing the page stops the run
+    turn(tab, "pause", 300)
+    tab.click("#go")
+    tab.locator(".lane .words:has-text('step ')").nth(1).wait_for(timeout=30_000)
+    assert json.loads(fetched(address, f"/running?token={TOKEN}")[1])["running"] == 2
+    assert errors == []
+    tab.close()
+    for _ in range(100):
+        if json.loads(fetched(address, f"/running?token={TOKEN}")[1])["running"] == 0:
+            break
+        time.sleep(0.1)
+    assert json.loads(fetched(address, f"/running?token={TOKEN}")[1])["running"] == 0

@@ -28,7 +28,8 @@ print(len(shown), sum("<svg" in html for html in shown))
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_notebook() -> None:
+def test_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel chooses its own
     cells = [TRAIN, "run", "run.history", "run.findings[0]", WATCH, "run.plot_path().figure"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(book, timeout=120, kernel_name="python3").execute()

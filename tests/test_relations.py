@@ -18,7 +18,9 @@ from fallline.saddle import bend, pushed
 
 def made(X, y, loss="squared", held=None, in_order=False, weight=None):
     names = tuple(f"x{j}" for j in range(X.shape[1]))
-    return relate(ArrayRows(X, np.asarray(y, float), weight), held, names, as_loss(loss), seed=0, in_order=in_order)
+    return relate(
+        ArrayRows(X, np.asarray(y, float), weight), held, names, as_loss(loss), seed=0, in_order=in_order, raw=True
+    )
 
 
 def test_against_numpy_and_scikit_learn() -> None:
@@ -128,3 +130,13 @@ def test_a_long_record_is_thinned_without_losing_its_extremes() -> None:
     assert (steps[-RECENT:] == np.arange(130_000 - RECENT, 130_000)).all()
     np.testing.assert_array_equal(history.loss, losses[steps.astype(int)])
     assert np.isfinite(history.full_loss).sum() > 50  # most epochs are still there
+
+
+def test_the_largest_curvature_is_not_another_one() -> None:
+    """Where the search begins near the intercept's eigenvector, whose value is 1, power iteration stayed there."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((500, 2)) @ [[1.0, 0.8], [0.0, 0.5]]
+    run = fallline.fit(X, X @ [1.0, 2.0] + rng.standard_normal(500), optimizer="descent", learning_rate=0.1)
+    L = float(np.linalg.eigvalsh(np.corrcoef(X, rowvar=False))[-1])
+    assert L > 1.8 and run.evidence is not None
+    assert run.evidence.largest_curvature == pytest.approx(L, rel=0.02)

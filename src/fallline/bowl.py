@@ -19,7 +19,7 @@ from fallline.rows._base import Rows
 Array = NDArray[np.float64]
 
 MOST_UNKNOWNS = 61  # 60 columns and an intercept: 30 kB in a model file
-WORK = 5e7  # products that a matrix may take, a few milliseconds: of more rows a sample stands for all
+WORK = 5e6  # products that a matrix may take, two milliseconds: of more rows a sample stands for all
 FLAT = 1e-12  # of the largest curvature: a direction with less has none
 
 

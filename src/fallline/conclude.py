@@ -164,6 +164,7 @@ def conclude_function(
     named = {k: repr(settings[k]) for k in ("optimizer", "learning_rate") if settings[k] != "auto"}
     evidence = Evidence(
         history=run.history, summary=None, optimizer=plan.optimizer.name, adaptive=plan.optimizer.adaptive,
+        searched=plan.rate.judges,
         learning_rate=plan.rate.lr if isinstance(plan.rate, Constant) and learning_rate != "auto" else None,
         standardized=False, link="none", unknowns=theta.size, verdict=ruling.verdict, stop_reason=run.ending.reason,
         budget=budget, tol=tol, best_loss=J, rollbacks=run.recoveries, saddle=saddle, pushed=pushed, named=named,

@@ -176,10 +176,11 @@ def fit(
     if callback is None and in_notebook():
         callback = NotebookCurve(after=PATIENCE)
     patience = patience_of(early_stopping, check)
-    bounded = {} if bounds is None else {"bounds": bounds}
+    given: dict[str, Any] = {"l1": l1, "l2": l2} | ({} if bounds is None else {"bounds": bounds})
+    given |= {"check": float(check)} if isinstance(check, (int, float)) and check else {}
     settings = Settings(
         as_penalty(penalty, l1, l2, bounds), optimizer, learning_rate, batch_size, fit_intercept, standardize, patience,
-        inference, start, tol, max_passes, max_seconds, callback, seed, {"l1": l1, "l2": l2} | bounded, shuffle, auto_fix,
+        inference, start, tol, max_passes, max_seconds, callback, seed, given, shuffle, auto_fix,
     )  # fmt: skip
     if isinstance(y, str):
         from fallline.tables.asked import Asked
@@ -218,7 +219,9 @@ def train_rows(
         raise SettingError(
             "shuffle=False: rows of a table larger than memory are scattered when it is read. Leave it out."
         )
-    relations = relate(rows, held, named.names, form, seed=settings.seed, in_order=settings.in_order)
+    relations = relate(
+        rows, held, named.names, form, seed=settings.seed, in_order=settings.in_order, raw=not settings.standardize
+    )
     summary = summarise(
         rows,
         named.names,

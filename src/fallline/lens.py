@@ -155,11 +155,7 @@ def rate_report(result: Result, optimizer: AnyOptimizer | None = None) -> RateRe
 
 def _in_use(result: Result) -> float | None:
     """The largest rate of the run; None where steps were searched for or preconditioned."""
-    if (
-        result.evidence is None
-        or result.evidence.preconditioned
-        or "backtracking" in f"{result.rate_reason} {result.method}"
-    ):
+    if result.evidence is None or result.evidence.preconditioned or result.evidence.searched:
         return None
     rates = result.history.learning_rate
     rates = rates[np.isfinite(rates)]

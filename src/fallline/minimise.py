@@ -85,17 +85,8 @@ def minimize(
         "gradient": how, "tol": float(tol), "max_steps": int(max_steps), "seed": seed,
     }  # fmt: skip
     return conclude_function(
-        objective,
-        plan,
-        run,
-        settings,
-        learning_rate,
-        float(tol),
-        max_steps,
-        time.perf_counter() - began,
-        saddle,
-        pushes,
-    )
+        objective, plan, run, settings, learning_rate, float(tol), max_steps, time.perf_counter() - began, saddle, pushes,
+    )  # fmt: skip
 
 
 def _descend(

@@ -22,9 +22,7 @@ LEAST_ROWS, ROWS_PER_COLUMN = 1000, 10  # of the sample
 MOST_COLUMNS = 250  # beyond, a correlation matrix takes longer than the small fits that it would be made for
 NO_VARIATION = 1e-10  # an eigenvalue of the correlation matrix below: the columns are dependent (VERDICTS, D11)
 ROUND_OFF = 1e-11  # of the terms about their means: coefficients that were found are known to that
-ULPS = 8.0 * float(
-    np.finfo(np.float64).eps
-)  # of the terms themselves: what rounding of the cells and of the sum leaves
+ULPS = 8.0 * 2.2e-16  # of the terms themselves: what rounding of the cells and of the sum leaves
 FEWEST = 20  # rows, to say anything that is not exact
 SMALL_TERM = 1e-7  # of the largest: a coefficient that is nothing
 DENOMINATORS = 24  # a coefficient near a fraction with so small a denominator is that fraction
@@ -41,7 +39,7 @@ class Relations:
     rows: int = 0  # that were looked at
     smallest: float = math.nan  # eigenvalue of the correlation matrix of the columns that vary
     largest: float = math.nan
-    raw_condition: float = math.nan  # of the columns as they are, not standardised
+    raw_condition: float = math.nan  # of the columns as they are, where they are trained on so
     pair: tuple[str, str, float] | None = None  # the two columns with the largest |correlation|
     dependent: str = ""  # a column that the others make up exactly, in all rows
     combination: tuple[tuple[str, float], ...] = ()  # how: the sum of coefficient times column, plus
@@ -58,9 +56,12 @@ class Relations:
 
 
 def relate(
-    rows: Rows, held: Rows | None, names: tuple[str, ...], form: Loss, *, seed: int, in_order: bool
+    rows: Rows, held: Rows | None, names: tuple[str, ...], form: Loss, *, seed: int, in_order: bool, raw: bool
 ) -> Relations:
-    """Look at a sample of `rows`; `in_order` says that mini-batches come in the order of the rows."""
+    """Look at a sample of `rows`.
+
+    `in_order`: mini-batches come in the order of the rows. `raw`: the columns are trained on as they are.
+    """
     shares = _shares(rows) if form.task == "classes" or form.link == "logit" else ()
     found = Relations(shares=shares)
     if in_order:
@@ -79,7 +80,8 @@ def relate(
     if len(y) < 3:
         return found
     with np.errstate(all="ignore"):  # columns of huge numbers overflow: then nothing is known of them
-        return _related(replace(found, rows=len(y)), rows, X, y, names, form)
+        found = _related(replace(found, rows=len(y)), rows, X, y, names, form)
+        return replace(found, raw_condition=_condition(X.T @ X)) if raw else found
 
 
 def _related(found: Relations, rows: Rows, X: Array, y: Array, names: tuple[str, ...], form: Loss) -> Relations:
@@ -101,15 +103,18 @@ def _related(found: Relations, rows: Rows, X: Array, y: Array, names: tuple[str,
     values = np.linalg.eigvalsh(C)
     off = np.abs(C - np.diag(np.diag(C)))
     i, j = np.unravel_index(int(off.argmax()), off.shape)
-    raw = np.linalg.eigvalsh((X.T @ X) / len(X))
     found = replace(
         found, smallest=float(max(values[0], 0.0)), largest=float(values[-1]),
-        raw_condition=float(raw[-1] / raw[0]) if raw[0] > 0.0 else math.inf,
         pair=(names[vary[min(i, j)]], names[vary[max(i, j)]], float(C[i, j])),
     )  # fmt: skip
     if values[0] < NO_VARIATION * values[-1] and len(Z) > len(vary) + 1:
         found = _combined(found, rows, Z, mean, sd[vary], vary, names)
     return found
+
+
+def _condition(G: Array) -> float:
+    values = np.linalg.eigvalsh(G) if np.isfinite(G).all() else np.full(1, np.nan)
+    return float(values[-1] / values[0]) if values[0] > 0.0 else math.inf
 
 
 def _indicator(name: str) -> bool:

@@ -38,7 +38,8 @@ def evidence_before(job: Job, objective: ModelObjective, plan: Plan, history: Hi
     return Evidence(
         history=history, summary=job.summary, optimizer=plan.optimizer.name,
         plain_descent=plan.optimizer.name == "descent" and full and not plan.rate.judges and loss.smooth, full_batch=full,
-        adaptive=plan.optimizer.adaptive, preconditioned=plan.precondition is not None, learning_rate=named,
+        adaptive=plan.optimizer.adaptive, preconditioned=plan.precondition is not None, searched=plan.rate.judges,
+        learning_rate=named,
         largest_curvature=plan.curvature.measured if plan.curvature is not None else None,
         standardized=bool(np.any(job.scaling.scale != 1.0)), link=loss.link, unit=job.unit,
         unknowns=job.rows.n * job.classes + job.classes * job.scaling.intercept,
@@ -94,7 +95,7 @@ def named_in_words(job: Job, loss: Loss) -> dict[str, str]:
         sides = (("sample_weight", job.rows.weight), ("offset", job.rows.offset))
         told |= {name: name for name, value in sides if value is not None}
     if job.held is not None:
-        told["check"] = "0.2"
+        told.setdefault("check", "check")  # rows of one's own; a share was given as such
     if settings.patience:
         told["early_stopping"] = "True"
     return _as_options(told) if job.source.source else told
@@ -104,7 +105,7 @@ def _as_options(told: dict[str, str]) -> dict[str, str]:
     """The same for the command line, as far as that can say it."""
     sayable = {name: value for name, value in told.items() if name not in ("bounds", "sample_weight", "offset")}
     words = {OPTIONS.get(name, name): value.strip("'") for name, value in sayable.items() if "fallline." not in value}
-    return {name: value for name, value in words.items() if (name, value) != ("check", "0.2")}
+    return {"check": "0"} | words  # which is not what the command line does unasked
 
 
 def _saturated(objective: ModelObjective, rows: Rows, theta: Array) -> float:

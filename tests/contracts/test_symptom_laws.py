@@ -26,7 +26,7 @@ from fallline.symptoms import diagnose, explain, symptoms
 from fallline.symptoms._base import Evidence
 
 ALARMS = {"D01", "D02", "D03", "D05", "D07", "D09", "D10", "D12", "D13", "D14", "D20", "D21", "D25", "D26", "D27"}
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def data(seed: int, spread: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -119,7 +119,7 @@ def test_each_is_found_in_its_example_and_says_what_it_must(code: str) -> None:
 @pytest.mark.parametrize("code", sorted(set(symptoms()) - {"D04", "D09"}))
 @pytest.mark.filterwarnings("ignore")
 def test_each_fires_on_sick_runs(code: str) -> None:
-    misses = [seed for seed in range(4) if code not in {f.code for f in SICK[code](np.random.default_rng([seed, 7]))}]
+    misses = [seed for seed in range(2) if code not in {f.code for f in SICK[code](np.random.default_rng([seed, 7]))}]
     assert not misses
 
 

@@ -141,6 +141,7 @@ def train_and_tell(
 
 def save(console: Console, result: Result, out: Path | None, plot: Path | None, file: Path | None) -> str | None:
     """Save what is worth saving, say so, and say what to do next; return the model's path."""
+    from fallline.report.console import LABEL
     from fallline.report.figure import save_png
 
     if plot is not None:
@@ -151,11 +152,13 @@ def save(console: Console, result: Result, out: Path | None, plot: Path | None, 
             console.labelled("saved", "nothing: weights of this run are of no use")
         return None
     result.save(out)
-    code = f" | fallline explain {result.findings[0].code}" if result.findings else ""
     model, rows = shlex.quote(str(out)), shlex.quote(file.name) if file is not None else "new.csv"
-    going = f"fallline fit --resume {model}" if str(result.verdict) in GOES_ON and file is not None else ""
-    following = going or f"fallline predict {model} {rows}"
-    console.labelled("NEXT", f"{following} | fallline report {model}{code}")
+    following = [f"fallline predict {model} {rows}", f"fallline report {model}"]
+    if str(result.verdict) in GOES_ON and file is not None:
+        following[0] = f"fallline fit --resume {model}"
+    following += [f"fallline explain {finding.code}" for finding in result.findings[:1]]
+    for label, words in zip(("NEXT", *[""] * len(following)), following, strict=False):
+        console.line(f"{label:<{LABEL}}{words}")  # a line each, never wrapped: they are there to be pasted
     console.labelled("saved", f"{out}  (model, history, data summary; no rows)")
     return str(out)
 

@@ -21,7 +21,8 @@ def told(options: Options, file: str | None, sql: str | None, db: str | None) ->
     """What is kept with the model, so that the run can go on."""
     own = {f.name: getattr(options, f.name) for f in fields(Options)}
     own["cache"] = None if options.cache is None else str(options.cache)
-    return {"file": file, "sql": sql, "db": db, "options": own, "named": named(options)}
+    query = {} if sql is None or db is None else {"sql": sql, "db": db}
+    return {"file": file, "sql": sql, "db": db, "options": own, "named": query | named(options)}
 
 
 def resumed(ctx: click.Context, model: Path, options: Options) -> tuple[Result, Options, dict[str, Any]]:

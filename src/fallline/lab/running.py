@@ -17,10 +17,11 @@ from fallline.errors import FalllineError
 from fallline.lab.problems import Problem
 from fallline.recorder import Event
 from fallline.report.numbers import number
-from fallline.report.surface import contours
+from fallline.report.surface import contours, heights_of
 
 SHOWN = 6  # weights in the arithmetic
 MOST_MESSAGES = 2000  # of a run; of a longer one every second step is told, or every fourth
+EVERY = 20  # steps between two looks for symptoms, after as many with one each
 ROOM = 0.6  # of the way's extent around it, in the picture
 CELLS = 61
 
@@ -49,10 +50,7 @@ def ground(problem: Problem, standardize: bool) -> dict[str, Any]:
     bottom = bowl.bottom[0]
     i, j = sorted(np.argsort(-np.abs(bottom - bowl.start), kind="stable")[:2].tolist())
     x, y = (_range(bowl.start[k], bottom[k]) for k in (i, j))
-    d = np.zeros((CELLS, CELLS, len(bottom)))
-    d[...] = bottom - bowl.centre
-    d[..., i], d[..., j] = x[None, :] - bowl.centre[i], y[:, None] - bowl.centre[j]
-    heights = bowl.loss + d @ bowl.slope + 0.5 * np.einsum("abi,abi->ab", d @ bowl.curvature, d)
+    heights = heights_of(bowl, bottom, (i, j), x, y)
     return {
         "kind": "ground", "names": [bowl.names[i], bowl.names[j]], "all": list(bowl.names)[:SHOWN],
         "pair": [i, j], "exact": bowl.exact,
@@ -115,7 +113,8 @@ class Running:
     def _step(self, event: Event) -> bool:
         self._count += 1
         stride = 1 + self._count // MOST_MESSAGES
-        new = [f for f in event.findings() if f.step > 0 and f.code not in self._heard]
+        due = self._count <= EVERY or self._count % EVERY == 0  # a look takes about a millisecond
+        new = [f for f in event.findings() if f.step > 0 and f.code not in self._heard] if due else []
         self._heard |= {finding.code for finding in new}
         if self._count % stride == 0 or new:
             theta = np.ravel(event.theta)

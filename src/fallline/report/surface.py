@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fallline.errors import SettingError
 
 if TYPE_CHECKING:
+    from fallline.bowl import Bowl
     from fallline.result import Result
 
 Array = NDArray[np.float64]
@@ -56,11 +57,7 @@ def surface_of(result: Result, i: int | None = None, j: int | None = None) -> Su
     x, y = (_range(np.append(way[:, k], end[k])) for k in (i, j))
     heights, lowest = None, float("nan")
     if bowl is not None:
-        d = np.zeros((len(y), len(x), len(end)))
-        d[...] = end - bowl.centre
-        d[..., i] = x[None, :] - bowl.centre[i]
-        d[..., j] = y[:, None] - bowl.centre[j]
-        heights = bowl.loss + d @ bowl.slope + 0.5 * np.einsum("abi,abi->ab", d @ bowl.curvature, d)
+        heights = heights_of(bowl, end, (i, j), x, y)
         lowest = min(float(heights.min()), bowl.value(end))
     standard = bowl is not None and result.evidence is not None and result.evidence.standardized
     caption = "the loss itself, the other weights at their best" if bowl is not None and bowl.exact else (
@@ -72,6 +69,16 @@ def surface_of(result: Result, i: int | None = None, j: int | None = None) -> Su
         (names[i], names[j]), " (standardised)" if standard else "", x, y, heights, lowest, steps, way[:, i], way[:, j],
         caption, (i, j),
     )  # fmt: skip
+
+
+def heights_of(bowl: Bowl, rest: Array, pair: tuple[int, int], x: Array, y: Array) -> Array:
+    """J on the grid of two unknowns, (len(y), len(x)); the others stand at `rest`."""
+    d = np.zeros((len(y), len(x), len(rest)))
+    d[...] = rest - bowl.centre
+    for k, values in zip(pair, (x[None, :], y[:, None]), strict=True):
+        d[..., k] = values - bowl.centre[k]
+    heights: Array = bowl.loss + d @ bowl.slope + 0.5 * np.einsum("abi,abi->ab", d @ bowl.curvature, d)
+    return heights
 
 
 def contours(x: Array, y: Array, heights: Array) -> list[Array]:

@@ -51,10 +51,9 @@ class Evidence:
     full_batch: bool = True
     adaptive: bool = False  # a rule whose step has the size of the rate itself: Adam and its kin
     preconditioned: bool = False  # by second derivatives: the shape of the valley does not matter
+    searched: bool = False  # each step has a rate of its own, found by backtracking
     learning_rate: float | None = None  # what the user named, or None for "auto" and schedules
-    largest_curvature: float | None = (
-        None  # L: 2/L is the largest stable rate of plain descent in the coordinates trained in
-    )
+    largest_curvature: float | None = None  # L, in the coordinates of training: plain descent is stable below 2/L
     standardized: bool = True  # whether the columns were standardised inside
     link: str = "identity"  # of the loss: "identity", "log", "logit", "softmax"; "none" for a user's function
     unit: float = 1.0  # the natural size of a prediction's change: the spread of y for an identity link

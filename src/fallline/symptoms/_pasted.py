@@ -28,7 +28,8 @@ def remedy(evidence: Evidence, **settings: str) -> str:
             options.pop(own, None)
             if USUAL.get(name) != value:
                 options[own] = value
-        told = [f"fallline fit {shlex.quote(evidence.source)} --target {shlex.quote(evidence.target)}"]
+        file = [] if "sql" in options else [shlex.quote(evidence.source)]  # a query stands for a file
+        told = ["fallline fit", *file, f"--target {shlex.quote(evidence.target)}"]
         return " ".join(told + [_option(name, value) for name, value in options.items()])
     named = dict(evidence.named)
     for name, value in settings.items():

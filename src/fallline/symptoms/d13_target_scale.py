@@ -6,6 +6,7 @@ import math
 from typing import ClassVar
 
 from fallline.symptoms._base import Evidence, Finding, Symptom
+from fallline.symptoms._pasted import remedy
 from fallline.verdict import Certainty
 
 SMALL, LARGE = 1e-2, 1e2  # standard deviation of y for an identity link (VERDICTS, D13)
@@ -19,7 +20,7 @@ class TargetScale(Symptom):
     0.01 to 100, and a run that did not finish; or a log link whose targets reach beyond e^30. Measured. Rules whose
     step has the size of the rate itself need a rate in the units of y.
 
-    What to do: leave the rate to fallline, which takes it in units of y's spread; or divide y by the number printed.
+    What to do: leave the rate to fallline, which takes it in units of y's spread; or divide y by its spread.
     """
 
     name: ClassVar[str] = "D13"
@@ -42,5 +43,5 @@ class TargetScale(Symptom):
             self.name, self.summary, Certainty.MEASURED,
             f"'{evidence.target}' varies by {sd:.3g} around {summary.target_mean:.3g}, and a step of "
             f"{evidence.learning_rate:g} does not suit such units.",
-            f"y = y / {10.0 ** round(math.log10(sd)):g}", {"sd": sd, "mean": summary.target_mean},
+            remedy(evidence, learning_rate="auto"), {"sd": sd, "mean": summary.target_mean},
         )  # fmt: skip

@@ -39,6 +39,6 @@ class Overfitting(Symptom):
         return self.found(
             Certainty.MEASURED,
             f"The check loss was lowest at step {worse.step:,} of {steps:,}; after that only training improved.",
-            remedy(evidence, **({} if evidence.source else {"check": "0.2"}), early_stopping="True"), step=worse.step,
+            remedy(evidence, early_stopping="True"), step=worse.step,
             excess=worse.excess, standard_error=worse.error,
         )  # fmt: skip

@@ -11,11 +11,8 @@ from fallline.verdict import Certainty
 
 ERRORS = 2.0
 FEWEST_ROWS = 30  # check rows, to know a standard error by
-LIKELIHOODS = (
-    "logistic",
-    "softmax",
-    "poisson",
-)  # log-likelihoods without a spread of their own: twice their fall is chi-square
+# Log-likelihoods without a spread of their own: twice their fall is chi-square.
+LIKELIHOODS = ("logistic", "softmax", "poisson")
 
 
 class NoSignal(Symptom):
@@ -67,9 +64,8 @@ class NoSignal(Symptom):
         J, base = evidence.best_loss, evidence.baseline_loss
         if evidence.summary is None or not (math.isfinite(base) and 0.0 < J <= base):
             return math.nan
-        m = (
-            evidence.weight if math.isfinite(evidence.weight) else float(evidence.summary.rows)
-        )  # a weight of 2 is a row twice
+        m = evidence.weight  # a weight of 2 is a row twice
+        m = m if math.isfinite(m) else float(evidence.summary.rows)
         if evidence.loss == "squared":
             return m * math.log(base / J)
         return 2.0 * m * (base - J) if evidence.loss in LIKELIHOODS else math.nan

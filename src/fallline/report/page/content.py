@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +41,6 @@ SECTIONS = (
 FEW = 40  # steps shown as dots
 SHOWN = 8  # weights in the arithmetic of one update
 STYLES = ("c0", "c1", "c2", "c3", "c4", "c5")
-DECADE = 10.0
 
 
 def content(results: dict[str, Result]) -> dict[str, Any]:
@@ -225,8 +223,8 @@ def _path(r: Result) -> dict[str, Any]:
     others = "; the other weights stand where the run ended" if r.path.shape[1] > 3 else ""
     words = (
         f"The plane of the two weights that moved furthest, {surface.names[0]} and {surface.names[1]}{others}. Contours: "
-        f"{surface.caption}. The square is the start, the way is the run's own."
-    ).replace("The square is the start", "Yellow is the start, red the end")
+        f"{surface.caption}. Yellow is the start, red the end, the way is the run's own."
+    )
     return {"surface_svg": surface_chart(surface, "path"), "surface_words": words, "arithmetic": arithmetic(r, SHOWN)}
 
 
@@ -291,13 +289,7 @@ def _compared(results: dict[str, Result]) -> str:
 def _command(r: Result) -> str:
     if r.evidence is None:
         return f"fallline.fit(X, y, loss={r.settings.get('loss', 'squared')!r}, ...)"
-    kept = r.settings.get("command") or {}
-    command = remedy(r.evidence)
-    if kept.get("sql"):  # --sql and --db stand for the file
-        command = command.replace(
-            shlex.quote(r.evidence.source), shlex.join(["--sql", kept["sql"], "--db", str(kept["db"])]), 1
-        )
-    return command
+    return remedy(r.evidence)
 
 
 def _reproduce(r: Result) -> list[tuple[str, str]]:
