@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -314,6 +315,8 @@ def test_a_run_goes_on_where_it_ended(houses: Path) -> None:
     assert whole.exit_code == first.exit_code == 5 and "fallline fit --resume part.fall" in first.stderr
     second = call("fit", "--resume", "part.fall", "--max-passes", "7")
     assert second.exit_code == 5 and "from part.fall, after 5 passes" in second.stderr, second.stderr
+    steps = [line.split()[0] for line in second.stderr.splitlines() if re.match(r" +\d+ +\d\S* ", line)]
+    assert steps == ["5", "8", "12"], second.stderr  # the table counts on
     once, twice = fallline.load("whole.fall"), fallline.load("part.fall")
     assert twice.steps == once.steps == 12 and twice.best_loss == pytest.approx(once.best_loss, rel=1e-12)
     np.testing.assert_allclose(twice.coef, once.coef, rtol=1e-9)

@@ -41,6 +41,10 @@ class Event(NamedTuple):
         """(coefficients, intercept) at this step, in the units of the data; of a user's function (theta, 0.0)."""
         return (self.theta, 0.0) if self.outward is None else self.outward(self.theta)
 
+    def after(self, steps: int, passes: float, seconds: float) -> Event:
+        """The same, counted from the start of an earlier run that this one goes on from."""
+        return self._replace(step=self.step + steps, passes=self.passes + passes, seconds=self.seconds + seconds)
+
     def findings(self) -> list[Any]:
         """What symptoms find in the record so far: the same rules as at the end. Of a user's function, nothing."""
         from fallline.symptoms import diagnose

@@ -77,12 +77,10 @@ def command(
     out = writable(given["out"] or resume or Path(f"{_stem(file or 'query')}.fall"), source)
     plot = drawable(given["plot"], source) if given["plot"] else None
     table: Any = None if sql is None or db is None else SqlSource(sql, db)
-    from fallline.commands.resume import KEPT, joined, told
+    from fallline.commands.resume import KEPT, told
 
     more = {KEPT: told(options, file, sql, db)}
     result = train_and_tell(console, table, options, file or table.name, given["jsonl"], before, resume, more)
-    if before is not None:
-        result = joined(before, result)
     saved = save(console, result, out, plot, source)
     if machine:
         click.echo(json.dumps(as_object(result, saved), allow_nan=False))
@@ -102,7 +100,7 @@ def train_and_tell(
 
     `before` is the run of the file `model` to go on from; `more` is kept with the settings.
     """
-    from fallline.commands.resume import check_columns
+    from fallline.commands.resume import check_columns, joined
     from fallline.commands.training import read, run, scaling_told, settle, show_header, show_plan
     from fallline.report.ending import show_curve, show_inference, show_verdict
     from fallline.report.numbers import count, number
@@ -119,13 +117,22 @@ def train_and_tell(
             "resume",
             f"from {model}, after {count(before.passes, 'pass', 'passes')}, loss {number(before.best_loss, 6)}",
         )
-    live = LiveTable(console, prepared.rows.m, budget_of(options.max_passes, options.batch_size))
+    earlier = (0, 0.0, 0.0) if before is None else (before.steps, before.passes, before.seconds)
+    live = LiveTable(console, prepared.rows.m, earlier[1] + budget_of(options.max_passes, options.batch_size))
+
+    def show(event: Any) -> None:
+        live(event.after(*earlier))
+        if jsonl:
+            _print_event(event.after(*earlier))
+
     try:
-        result = run(prepared, options, [live, *([_print_event] if jsonl else [])], start=before, given=more)
+        result = run(prepared, options, [show], start=before, given=more)
     except BaseException as error:
         prepared.close(finished=isinstance(error, Exception))
         raise
     prepared.close(finished=result.stop_reason != "interrupt")
+    if before is not None:
+        result = joined(before, result)
     if result.stop_reason == "interrupt" and Path(prepared.where).exists():
         console.labelled("kept", f"{prepared.where}, for the same command to go on from; delete it if you will not")
     live.finish(result.gap, result.best_loss)
