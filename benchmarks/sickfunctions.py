@@ -103,7 +103,7 @@ def d04(rng: np.random.Generator, real: bool) -> Findings:
 def d07(rng: np.random.Generator, real: bool) -> Findings:
     """A saddle, from its own ridge; without the push it stays there."""
     f, g, start = (_zero_network if real else _bowl_and_ridge)(rng)
-    return fallline.minimize(f, start, grad=g, auto_fix=bool(rng.random() < 0.5), tol=1e-6).findings
+    return fallline.minimize(f, start, grad=g, auto_fix=bool(rng.random() < 0.5), tol=1e-6, max_steps=1000).findings
 
 
 def _bowl_and_ridge(rng: np.random.Generator) -> tuple[Function, Slope, np.ndarray]:

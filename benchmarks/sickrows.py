@@ -181,7 +181,7 @@ def d21(rng: np.random.Generator, real: bool) -> Findings:
         X, y = whole(rng, "iris", "wine", "flights", "forest")
         first = int(rng.integers(max(len(y) - 1000, 1)))
         X, y = X[first : first + 1000], y[first : first + 1000]
-        if np.corrcoef(y[1:], y[:-1])[0, 1] < 0.25:
+        if np.corrcoef(y[1:], y[:-1])[0, 1] < 0.5:
             return d21(rng, real)
     else:
         X, y = either(rng, real)
