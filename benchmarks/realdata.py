@@ -17,7 +17,7 @@ class Missing(Exception):
     """The data are not at hand."""
 
 
-def _find(name: str) -> Path:
+def find(name: str) -> Path:
     path = HOME / name
     if not path.exists():
         raise Missing(f"{path} is not there")
@@ -28,7 +28,7 @@ def cover_type() -> tuple[Any, Any]:
     """581,012 x 54 raw columns, and the cover type 1 .. 7."""
     import polars as pl
 
-    frame = pl.read_parquet(_find("covtype.parquet"))
+    frame = pl.read_parquet(find("covtype.parquet"))
     X = np.ascontiguousarray(frame.drop("Cover_Type").to_numpy().astype(np.float64))
     return X, frame["Cover_Type"].to_numpy()
 
@@ -37,7 +37,7 @@ def motor_claims() -> tuple[Any, Any, Any]:
     """678,013 x about 45 columns, claims (at most 4) and exposure in years: text one-hot, numbers raw, log of the density."""
     import polars as pl
 
-    frame = pl.read_parquet(_find("freMTPL2freq.parquet"))
+    frame = pl.read_parquet(find("freMTPL2freq.parquet"))
     parts = [frame.select("VehPower", "VehAge", "DrivAge", "BonusMalus").to_numpy().astype(np.float64)]
     parts.append(np.log(frame["Density"].to_numpy().astype(np.float64))[:, None])
     for name in ("VehBrand", "VehGas", "Region", "Area"):
@@ -49,7 +49,7 @@ def motor_claims() -> tuple[Any, Any, Any]:
 
 def newsgroups() -> tuple[Any, Any]:
     """CSR 11,314 x 130,107 token counts, and the newsgroup 0 .. 19."""
-    with np.load(_find("20news_counts_csr.npz")) as z:
+    with np.load(find("20news_counts_csr.npz")) as z:
         X = scipy.sparse.csr_matrix(
             (z["train_data"].astype(np.float64), z["train_indices"], z["train_indptr"]), shape=tuple(z["train_shape"])
         )
@@ -60,8 +60,8 @@ def census() -> tuple[Any, Any, float]:
     """CSR 32,561 x 123 of zeros and ones, labels 0 or 1, and the optimum of reference.json for l2 = 1/m, no intercept."""
     from sklearn.datasets import load_svmlight_file
 
-    X, y = load_svmlight_file(str(_find("a9a.libsvm.train")), n_features=123)
-    known = json.loads(_find("reference/reference.json").read_text(encoding="utf-8"))
+    X, y = load_svmlight_file(str(find("a9a.libsvm.train")), n_features=123)
+    known = json.loads(find("reference/reference.json").read_text(encoding="utf-8"))
     cases = known["computed_optima_logistic_l2_no_intercept"]["cases"]
     optimum = next(case["objective"] for case in cases if case["data"] == "a9a.libsvm.train")
     X = scipy.sparse.csr_matrix(X)

@@ -11,9 +11,11 @@ import dataclasses
 import importlib.util
 import inspect
 import shlex
+import sys
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -95,7 +97,8 @@ def module(folder: str, name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"{folder}_{name}", path)
     assert spec is not None and spec.loader is not None
     made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
+    with mock.patch.object(sys, "path", [*sys.path, str(path.parent)]):  # its neighbours
+        spec.loader.exec_module(made)
     return made
 
 
@@ -117,10 +120,13 @@ def test_each_is_found_in_its_example_and_says_what_it_must(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(set(symptoms()) - {"D04", "D09"}))
+@pytest.mark.parametrize("real", [False, True])
 @pytest.mark.filterwarnings("ignore")
-def test_each_fires_on_sick_runs(code: str) -> None:
-    misses = [seed for seed in range(2) if code not in {f.code for f in SICK[code](np.random.default_rng([seed, 7]))}]
-    assert not misses
+def test_each_fires_on_sick_runs(code: str, real: bool) -> None:
+    if real and code in ("D15", "D27"):
+        return  # some are missed, and which are drawn depends on the files at hand: docs/trust-table.md
+    runs = [SICK[code](np.random.default_rng([seed, 7]), real) for seed in range(2)]
+    assert all(code in {finding.code for finding in findings} for findings in runs)
 
 
 def evidence(result: fallline.Result, **changes) -> Evidence:
