@@ -43,7 +43,7 @@ class Oscillating(Symptom):
         return self.found(
             Certainty.MEASURED,
             f"{against.sum()} of the last {WINDOW} steps jumped over the valley and back: the step {lr:g} is "
-            f"{lr * L / 2.0:.0%} of the largest stable one; half of it is faster.",
+            f"{lr * L / 2.0:.0%} of the largest stable one; half of it jumps over nothing.",
             remedy(evidence, learning_rate=f"{1.0 / L:.2g}"),
             step=int(evidence.history.step[-WINDOW]), learning_rate=lr, limit=2.0 / L, jumps=int(against.sum()),
         )  # fmt: skip

@@ -14,14 +14,15 @@ from fallline.verdict import Certainty, Verdict
 
 DITHER = -0.3  # mean cosine of successive gradients
 WHOLE_STEP = 0.1  # of lr sqrt(d), the longest that a step of Adam is
+BREATH = 5 * WINDOW  # steps: the circles grow and shrink, Nadam's most of all
 
 
 class AdamNeverSettles(Symptom):
     """A rule of the Adam kind at a constant rate circles about the optimum, for its steps do not shrink with the slope.
 
-    Rule: a full-batch rule of this kind at a rate that does not fall, not finished; over the last 20 steps each is at least
-    a tenth of lr sqrt(d) long (d weights) while the best loss is no longer improved, or successive gradients point
-    against one another. Measured.
+    Rule: a full-batch rule of this kind at a rate that does not fall, not finished; over the last 100 steps the mean
+    step is at least a tenth of lr sqrt(d) long (d weights), and in the last 20 the best loss is no longer improved, or
+    successive gradients point against one another. Measured.
 
     What you see: a curve that falls and then trembles at a level that depends on the rate.
 
@@ -41,7 +42,7 @@ class AdamNeverSettles(Symptom):
         if len(curve.loss) < 3 * WINDOW or not np.isfinite(cosine).any():
             return None
         longest = lr * math.sqrt(max(evidence.unknowns, 1))
-        length = float(np.nanmean(history.step_norm[-WINDOW:]))
+        length = float(np.nanmean(history.step_norm[-BREATH:]))
         no_better = float(curve.loss[-WINDOW:].min()) > float(curve.loss[:-WINDOW].min())
         against = float(np.nanmean(cosine)) < DITHER
         if length < WHOLE_STEP * longest or not (no_better or against):
