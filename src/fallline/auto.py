@@ -6,6 +6,8 @@ nothing: curvature matrix            gradient descent preconditioned by the seco
   affordable, few rows               proximal where |w| or bounds make corners
 the same, many rows                  first on a sample of the rows; then L-BFGS (proximal descent) on all,
                                      preconditioned by the second derivatives of the sample, step 1, backtracking
+nothing: many classes, the matrix    L-BFGS preconditioned by the second derivatives within each class, of a sample of
+  of them all too dear               the rows where these are many
 nothing: too many unknowns           smooth: L-BFGS preconditioned by the diagonal of the second derivatives;
                                      else accelerated gradient descent with restart at 1/L, or backtracking
 nothing but a batch size             Adam at a rate found by trial runs, falling along a cosine
@@ -21,12 +23,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fallline.certificate import FACTOR_LIMIT
 from fallline.curvature import Curvature, batch_curvature, largest_curvature
 from fallline.errors import SettingError
-from fallline.objective import DENSER, ModelObjective, Objective
+from fallline.objective import ModelObjective, Objective
 from fallline.optimizers import AnyOptimizer, as_optimizer
-from fallline.precondition import DiagonalPreconditioner, Preconditioner, by_curvature
+from fallline.precondition import ClassPreconditioner, DiagonalPreconditioner, Preconditioner, by_curvature
+from fallline.prices import (
+    FEWER,
+    PER_UNKNOWN,
+    SAMPLE_ROWS,
+    affordable,
+    class_matrices_fit,
+    matrix_passes,
+    sample_size,
+    worth_sampling,
+)
 from fallline.probe import probe
 from fallline.rates import as_rate
 from fallline.rates._base import Rate
@@ -41,23 +52,6 @@ RECOVERIES = (
 )
 WAIT = 1e6  # steps that double the digits each time: the last of them cost a pass each, so a proof can wait for them
 LOOSER = 1.5  # a proof from a part of the rows is looser than the estimate by the share of the rows, and this
-SAMPLE_ROWS, SAMPLE_PER_COLUMN = 20_000, 20
-# Where a quarter of the rows is less than that: so many at least, or rare levels are missing from them (with fewer, the
-# demo took 1,000 passes).
-FEW_ROWS, FEW_PER_COLUMN = 5_000, 50
-FEWER = 4  # times fewer rows than all, at least: otherwise all are asked at once
-WHOLE_MATRICES = 6  # of all rows, until the end; 1 where the curvature never changes
-SAMPLE_MATRICES, SAMPLE_PASSES = 7, 5  # of a sample, to solve on it and to refresh; and passes after that
-SMALL_MATRIX = 1e8  # operations, a few milliseconds: all rows are asked at once too
-# Passes that a matrix of the sample may cost where there are many classes. 1, 2, 4: 500,000 x 100, 10 classes, took
-# 2.3, 2.2, 2.7 s; covertype, 7 classes, 4.1, 3.5, 2.8 s.
-MATRIX_PASSES = 2.0
-SAMPLE_SHARE, SAMPLE_NUMBERS = 0.04, 2_500_000  # of X at most, and numbers (20 MB) on top of that
-MATRIX_SPEED, PASS_SPEED = (
-    3e10,
-    3e9,
-)  # operations, and numbers of X, a second: rough, and enough to tell the cases apart
-MATRICES, PASSES_SAVED, PATIENCE = 3, 3000, 1.0  # matrices and passes in a run; seconds that nobody minds
 NEWTON_SHARE = (
     1e-4  # Armijo's share for preconditioned steps, whose natural length is 1 (Nocedal and Wright, section 3.1)
 )
@@ -117,12 +111,13 @@ def plan_model(
 def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: int) -> Plan:
     """The automatic method for smooth objectives: coordinates in which a step of 1 is right."""
     rate = Backtracking(1.0, share=NEWTON_SHARE, growth=2.0, most=1.0)
-    unknowns = theta.size
-    count = sample_size(rows, theta.shape[1] if theta.ndim == 2 else 1)
-    if count is not None and not _worth_sampling(objective, rows, theta, count):
+    unknowns, ridge, classes = theta.size, objective.penalty.curvature, theta.shape[1] if theta.ndim == 2 else 1
+    count = sample_size(rows, classes)
+    if count is not None and not worth_sampling(objective, rows, theta, count):
         count = None
     if not affordable(rows, theta, count or rows.m, once=objective.constant_curvature(theta, rows)):
-        ridge = objective.penalty.curvature
+        if classes > 1 and class_matrices_fit(theta):
+            return _class_by_class(objective, rows, theta, rate, seed)
         return Plan(
             as_optimizer("lbfgs"), rate,
             f"L-BFGS preconditioned by the diagonal of the second derivatives ({unknowns:,} unknowns, too many for a "
@@ -136,63 +131,28 @@ def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: i
             by_curvature(objective, rows), RECOVERIES, hope=Hope(WAIT),
         )  # fmt: skip
     sample = rows.sample(count, np.random.default_rng(seed))
+    price = matrix_passes(rows, theta, count) if classes > 1 else 0.0
     rule, name = ("lbfgs", "L-BFGS") if objective.smooth else ("descent", "proximal gradient descent")
     how = f"solved on {count:,} rows first, then {name} preconditioned by the second derivatives of these rows"
     return Plan(
         as_optimizer(rule), rate, f"{how} ({unknowns:,} unknowns), so that a step of 1 is right",
-        by_curvature(objective, sample, rows), RECOVERIES,
-        sample=sample, hope=Hope(LOOSER * rows.m / count),
+        by_curvature(objective, sample, rows, price), RECOVERIES, sample=sample,
+        hope=Hope(LOOSER * rows.m / count),
     )  # fmt: skip
 
 
-def sample_size(rows: Rows, classes: int = 1) -> int | None:
-    """How many rows stand for all, or None where all are few enough.
-
-    Steps contract by about sqrt(n / count). The copy stays small beside X; for many classes, whose matrices are dear,
-    a matrix of these rows costs no more than a few passes.
-    """
-    least = SAMPLE_PER_COLUMN * rows.n
-    count = min(max(SAMPLE_ROWS, least), rows.m // FEWER)
-    width = max(1.0, rows.stored / rows.m)
-    count = min(count, int(SAMPLE_SHARE * rows.m + SAMPLE_NUMBERS / width))
-    if classes > 1:
-        a_pass = rows.stored * classes / PASS_SPEED
-        count = min(
-            count, max(least, int(MATRIX_PASSES * a_pass / max(_matrix_work(rows, classes) / MATRIX_SPEED, 1e-300)))
-        )
-    worth = rows.m * _matrix_work(rows, classes) > SMALL_MATRIX
-    enough = least if classes > 1 else 5 * rows.n if count >= SAMPLE_ROWS else max(FEW_ROWS, FEW_PER_COLUMN * rows.n)
-    return count if worth and count >= enough else None
-
-
-def _worth_sampling(objective: ModelObjective, rows: Rows, theta: Array, count: int) -> bool:
-    """Whether matrices of a sample and the passes after them cost less than matrices of all rows."""
-    p, classes = theta.size, theta.shape[1] if theta.ndim == 2 else 1
-    a_row, a_pass = _matrix_work(rows, classes) / MATRIX_SPEED, rows.stored * classes / PASS_SPEED
-    inverse = p**3 / MATRIX_SPEED
-    whole = 1 if objective.constant_curvature(theta, rows) else WHOLE_MATRICES
-    return SAMPLE_MATRICES * (count * a_row + inverse) + SAMPLE_PASSES * a_pass < whole * (rows.m * a_row + inverse)
-
-
-def affordable(rows: Rows, theta: Array, count: int, once: bool = False) -> bool:
-    """Whether matrices of second derivatives of `count` rows cost less than the passes that they save.
-
-    `once`: one is enough, for the curvature never changes.
-    """
-    p, classes = theta.size, theta.shape[1] if theta.ndim == 2 else 1
-    if p > FACTOR_LIMIT:
-        return False
-    matrix = count * _matrix_work(rows, classes) + p**3
-    return bool(
-        (1 if once else MATRICES) * matrix / MATRIX_SPEED
-        <= PATIENCE + PASSES_SAVED * rows.stored * classes / PASS_SPEED
-    )
-
-
-def _matrix_work(rows: Rows, classes: int) -> float:
-    """Operations for one row's share of a matrix of second derivatives."""
-    width = rows.stored / rows.m  # numbers in a row: all columns, or the few that are not zero
-    return float(min(rows.n**2, DENSER * width**2) * classes * (classes + 1))
+def _class_by_class(objective: ModelObjective, rows: Rows, theta: Array, rate: Rate, seed: int) -> Plan:
+    """The automatic method for many classes: a matrix for each, where one for all of them would be too dear."""
+    ridge, wanted = objective.penalty.curvature, max(SAMPLE_ROWS, PER_UNKNOWN * theta.size)
+    sample = rows.sample(wanted, np.random.default_rng(seed)) if FEWER * wanted <= rows.m else None
+    whose = f"of {wanted:,} rows, on which it was solved first, " if sample is not None else ""
+    return Plan(
+        as_optimizer("lbfgs"), rate,
+        f"L-BFGS preconditioned by the second derivatives within each class {whose}({theta.size:,} unknowns, too many for "
+        "a matrix of them all), so that a step of 1 is right",
+        ClassPreconditioner(objective, rows, sample), RECOVERIES, sample=sample,
+        hope=Hope(1.2, ridge) if ridge else None,
+    )  # fmt: skip
 
 
 def _rate_for(

@@ -20,7 +20,7 @@ family of the Newton decrement bounds of self-concordant functions: Bach 2010; S
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -35,20 +35,25 @@ ROUND_OFF = 1e-14  # of the sums in a gradient
 INFLATIONS = (1.2, 2.0, 4.0, 10.0)  # guesses of how much H_low's radius exceeds H's
 
 
-def gap_bound(objective: ModelObjective, rows: Rows, theta: Array, g: Array, part: Rows | None = None) -> float | None:
+def gap_bound(
+    objective: ModelObjective, rows: Rows, theta: Array, g: Array, among: Sequence[Rows] | None = None
+) -> float | None:
     """Return a proved upper bound on J(theta) - J*, or None where none can be had at this theta.
 
-    `g` is the gradient of the smooth part of J over all rows. `part` may name some of the rows (as a part, see
-    ``Rows.as_part``): curvature that is left out only lowers the floor, so a bound from a part is as true as one from
-    all, and larger by about the share of the rows that it has. Costs two to four sums of outer products over these
-    rows, each about p passes; p is the number of unknowns, at most ``FACTOR_LIMIT``. Above that, and where the columns
-    depend on one another in ways that the slope minds, a ridge or |w| give a bound at the cost of a few passes.
+    `g` is the gradient of the smooth part of J over all rows. `among` names the rows whose matrices of second
+    derivatives may be formed, tried in turn: all rows (the default), or some of them as a part (``Rows.as_part``):
+    curvature that is left out only lowers the floor, so a bound from a part is as true as one from all, and larger by
+    about the share of the rows that it has. Costs two to four sums of outer products over these rows, each about p
+    passes; p is the number of unknowns, at most ``FACTOR_LIMIT``. Above that, where `among` is empty, and where the
+    columns depend on one another in ways that the slope minds, a ridge or |w| give a bound at the cost of a few passes.
     """
     s = objective.least_slope(theta, g).ravel()
     if not np.any(s):
         return 0.0
-    wide = s.size > FACTOR_LIMIT or not objective.smooth and rows.m < rows.n  # no matrix of the rows would be regular
-    for some in [] if wide else [rows] if part is None else [part, rows]:
+    among = [rows] if among is None else among
+    if s.size > FACTOR_LIMIT or not objective.smooth and rows.m < rows.n:  # no matrix of the rows would be regular
+        among = []
+    for some in among:
         inverse = inverse_curvature(objective, theta, some)
         if inverse is None:
             continue
@@ -62,7 +67,8 @@ def gap_bound(objective: ModelObjective, rows: Rows, theta: Array, g: Array, par
         found = _verified(objective, some, theta, s, nu, inverse)
         if found is not None or objective.smooth:
             return found
-    bounds = [ridge_bound(objective, rows, theta, s.reshape(theta.shape)) if s.size > FACTOR_LIMIT else None]
+    by_ridge = objective.smooth and not among or s.size > FACTOR_LIMIT
+    bounds = [ridge_bound(objective, rows, theta, s.reshape(theta.shape)) if by_ridge else None]
     bounds.append(None if objective.smooth else duality_gap(objective, rows, theta))
     return min((bound for bound in bounds if bound is not None), default=None)
 
@@ -173,6 +179,7 @@ def _rank(objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse,
 
 SLACK = 2.0  # the curvature that counts, along s, may be kept better than the mean of all rows
 RADII = (0.5, 0.1, 2.0)  # of z, in which the floor under the curvature of the intercept is taken
+FLOORS = 20_000_000  # numbers in the floors of the rows that are asked: K x K for each of them
 LENT = 0.1  # of the ridge's curvature, lent to the intercept
 
 
@@ -190,16 +197,25 @@ def ridge_bound(objective: ModelObjective, rows: Rows, theta: Array, s: Array) -
     sw, sb = objective.scaling.split(s)
     if not objective.scaling.intercept:
         return float(np.vdot(sw, sw)) / (2.0 * l2)
+    longest = max(float(objective.scaling.squared_lengths(b.X).max()) for b in rows.blocks())
+    some = rows
+    if theta.ndim == 2 and rows.m * theta.shape[1] ** 2 > FLOORS:  # a part's floor under the intercepts is one too
+        some = rows.sample(max(1, FLOORS // theta.shape[1] ** 2), np.random.default_rng(0)).as_part(rows.total_weight)
     for radius in RADII:
-        found = _ridge_verified(objective, rows, theta, sw, sb, l2, radius)
+        found = _ridge_verified(objective, some, theta, sw, sb, l2, radius, longest)
         if found is not None:
             return found
     return None
 
 
 def _ridge_verified(
-    objective: ModelObjective, rows: Rows, theta: Array, sw: Array, sb: Array, l2: float, radius: float
+    objective: ModelObjective, rows: Rows, theta: Array, sw: Array, sb: Array, l2: float, radius: float, longest: float
 ) -> float | None:
+    lent, apart = LENT * l2, 1.0 if theta.ndim == 1 else np.sqrt(2.0)
+    constant, own = objective.constant_curvature(theta, rows), float(np.vdot(sw, sw)) / (l2 - lent)
+    if not constant and 2.0 * np.sqrt(own * longest / (l2 - lent)) * apart > radius:  # known before a look at the rows
+        return None
+
     def sums(batch: Batch) -> tuple[Array, float]:
         z = objective.forward(theta, batch)
         floor = objective.loss.curvature_floor(batch.y, z, np.full(len(z), radius))
@@ -210,18 +226,15 @@ def _ridge_verified(
 
     classes = 1 if theta.ndim == 1 else theta.shape[1]
     mean, sigma = rows.sum(sums, width=classes * classes)
-    longest = max(float(objective.scaling.squared_lengths(b.X).max()) for b in rows.blocks())
-    lent = LENT * l2
     kept = lent / (max(sigma, 1e-300) + lent)  # 1 - t
     values, vectors = np.linalg.eigh(np.atleast_2d(mean))
     along = vectors.T @ np.atleast_1d(sb)
     live = values > 1e-12 * max(float(values[-1]), 1e-300)
-    if np.any(np.abs(along[~live]) > 1e-9 * np.linalg.norm(along)):
+    if np.any(np.abs(along[~live]) > 1e-9 * np.linalg.norm(along) + ROUND_OFF):
         return None
-    nu_square = float(np.vdot(sw, sw)) / (l2 - lent) + float(np.sum(along[live] ** 2 / values[live])) / kept
+    nu_square = own + float(np.sum(along[live] ** 2 / values[live])) / kept
     reach = np.sqrt(longest / (l2 - lent)) + 1.0 / np.sqrt(kept * float(values[live].min(initial=np.inf)))
-    widest = 2.0 * np.sqrt(nu_square) * reach * (1.0 if classes == 1 else np.sqrt(2.0))
-    return nu_square / 2.0 if widest <= radius or objective.constant_curvature(theta, rows) else None
+    return nu_square / 2.0 if constant or 2.0 * np.sqrt(nu_square) * reach * apart <= radius else None
 
 
 def _row_norms(A: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.bowl import bowl_of
-from fallline.certificate import gap_bound
 from fallline.inference import Inference, infer
 from fallline.inverse import EIGEN_LIMIT
 from fallline.objective import FunctionObjective, ModelObjective, Objective
@@ -41,7 +41,7 @@ def conclude_model(
     """The Result of a model's run."""
     objective, plan, run = stage[:3]
     theta, J, g = _finish(objective, job.rows, run, exact=plan.precondition is not None)
-    gap = _final_gap(objective, job.rows, stage.part, theta, J, g, run)
+    gap = _final_gap(objective, stage.prove, theta, J, g, run)
     excess = objective.loss.excess - stage.form.excess
     if excess:  # a ladder's last rung stands for a loss with corners, which it exceeds by at most that
         own = replace(objective, loss=stage.form)
@@ -136,7 +136,7 @@ def _finish(objective: Objective, rows: Rows | None, run: Run, exact: bool = Fal
 
 
 def _final_gap(
-    objective: ModelObjective, rows: Rows, part: Rows | None, theta: Array, J: float, g: Array, run: Run
+    objective: ModelObjective, prove: Callable[[Array, Array], float | None], theta: Array, J: float, g: Array, run: Run
 ) -> float | None:
     """The bound that ended the run, else one more try at the best parameters.
 
@@ -151,7 +151,7 @@ def _final_gap(
         and objective.smooth
     ):
         return None
-    return gap_bound(objective, rows, theta, g, part)
+    return prove(theta, g)
 
 
 def conclude_function(

@@ -17,7 +17,7 @@ from fallline.inverse import (
     pseudo_inverse,
     regular_inverse,
 )
-from fallline.objective import CurvatureOf, ModelObjective
+from fallline.objective import MISSED, CurvatureOf, ModelObjective
 from fallline.rows._base import Array, Batch, Rows
 
 ALIKE = 1e-8  # of a block's trace: what its rows may sum to by round-off
@@ -30,16 +30,20 @@ def inverse_curvature(
     rows: Rows,
     curvature: CurvatureOf | None = None,
     limit: int = EIGEN_LIMIT,
+    diagonal: Array | None = None,
 ) -> Inverse | None:
     """The (pseudo-)inverse of the second derivatives of J at `theta` over `rows`; None where none is to be had.
 
-    `curvature` may replace phi'' (see ``ModelObjective.hessian``). Above `limit` unknowns only a safely regular matrix is
-    inverted. Directions along which J cannot change (all classes shifted alike, where no ridge minds) are grounded.
+    `curvature` may replace phi'' (see ``ModelObjective.hessian``), and `diagonal` be that of more rows (see ``lift``).
+    Above `limit` unknowns only a safely regular matrix is inverted. Directions along which J cannot change (all classes
+    shifted alike, where no ridge minds) are grounded.
     """
     H = objective.hessian(theta, rows, curvature)
+    if diagonal is not None:
+        lift(H, diagonal)
     ground = _ground(objective, theta, H)
-    for own, lift in ground:
-        H[own, own] += lift
+    for own, size in ground:
+        H[own, own] += size
     regular = regular_inverse(H)
     if regular is not None or len(H) > limit:
         return regular
@@ -48,9 +52,18 @@ def inverse_curvature(
         return pseudo
     R = objective.factor(theta, rows, curvature)
     lifts = np.zeros((len(ground), len(H)))
-    for k, (own, lift) in enumerate(ground):
-        lifts[k, own] = np.sqrt(lift)
+    for k, (own, size) in enumerate(ground):
+        lifts[k, own] = np.sqrt(size)
     return factored_inverse(np.vstack([R, lifts]))
+
+
+def lift(H: Array, diagonal: Array) -> None:
+    """Add to the diagonal of a sample's matrix, in place, where it has less than half of what all rows have there.
+
+    Or a column that is never 1 in the sample, or a class that is not there, would seem to cost nothing to move.
+    """
+    own, whole = np.diag(H), diagonal.ravel()
+    H[np.diag_indices(len(H))] += np.where(own < MISSED * whole, whole - own, 0.0)
 
 
 def _ground(objective: ModelObjective, theta: Array, H: Array) -> list[tuple[slice, float]]:

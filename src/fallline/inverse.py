@@ -71,7 +71,28 @@ class DiagonalInverse(NamedTuple):
         return float(np.linalg.norm(self.root * v))
 
 
-AnyInverse = Inverse | DiagonalInverse
+class ClassInverse(NamedTuple):
+    """The same for a matrix of one block for each class, whose unknowns lie in the columns of theta (p, K).
+
+    roots[k] @ roots[k].T is the inverse of the block of class k.
+    """
+
+    roots: Array  # (K, p, p)
+
+    def inward(self, v: Array) -> Array:
+        return np.asarray(np.matmul(np.swapaxes(self.roots, 1, 2), v.T[:, :, None])[:, :, 0].T)
+
+    def outward(self, u: Array, shape: tuple[int, ...]) -> Array:
+        return np.asarray(np.matmul(self.roots, u.T[:, :, None])[:, :, 0].T)
+
+    def apply(self, v: Array) -> Array:
+        return self.outward(self.inward(v), v.shape)
+
+    def norm(self, v: Array) -> float:
+        return float(np.linalg.norm(self.inward(v)))
+
+
+AnyInverse = Inverse | DiagonalInverse | ClassInverse
 
 
 def pseudo_inverse(H: Array) -> Inverse | None:

@@ -17,10 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from fallline.corners import least_point
-from fallline.curved import inverse_curvature
-from fallline.inverse import AnyInverse, DiagonalInverse, Inverse, damped_inverse
+from fallline.curved import inverse_curvature, lift
+from fallline.inverse import AnyInverse, ClassInverse, DiagonalInverse, Inverse, damped_inverse, regular_inverse
 from fallline.losses._base import Loss
 from fallline.objective import CurvatureOf, ModelObjective
+from fallline.prices import DEAREST
 from fallline.rows._base import Array, Batch, Rows
 
 RENEW = 0.1  # a step that leaves more than this share of the slope says that the curvature is out of date
@@ -28,6 +29,7 @@ RENEW_SAMPLED = 0.7  # the same for a sampled P, whose steps never were exact
 PATIENCE = 4  # times that a sample is asked anew before all rows are
 BLIND = 1e-3  # of the slope: so much of it may lie where P is singular before P is lifted
 FLOOR = 0.1  # of the largest curvature: short of a bound from above, which backtracking makes up for
+BLUR = 0.1  # of a row's curvature is that of the mean row, where a sample of the rows was solved first
 CHEAP = 300  # unknowns: up to here eigenvalues cost less than a look at the data
 LEAST = 1e-8  # of the largest diagonal entry: columns that hardly ever occur are not blown up further
 
@@ -102,15 +104,20 @@ class HessianPreconditioner(Preconditioner):
     """P from `rows` at the current theta, formed again whenever a step gains less than it should.
 
     `rows` may be a sample of the rows trained on, and `whole` all of them, which are asked when the sample has said too
-    little several times. For squared loss on all rows P never changes, and the first step lands on the optimum.
+    little several times. For squared loss on all rows P never changes, and the first step lands on the optimum. A P that
+    costs as much as `price` passes is used for so many before it is made anew.
     """
 
-    def __init__(self, objective: ModelObjective, rows: Rows, whole: Rows | None = None) -> None:
-        self.objective, self.rows, self.whole = objective, rows, whole
-        self.renew, self.renewed = RENEW if whole is None else RENEW_SAMPLED, 0
+    def __init__(self, objective: ModelObjective, rows: Rows, whole: Rows | None = None, price: float = 0.0) -> None:
+        self.objective, self.rows, self.whole, self.price = objective, rows, whole, price
+        self.renew, self.renewed, self.passes = RENEW if whole is None else RENEW_SAMPLED, 0, 0
 
     def init(self, theta: Array, g: Array) -> Metric:
-        inverse = _invert(self.objective, theta, self.rows)
+        self.passes, curvature, diagonal = 0, None, None
+        if theta.ndim == 2 and self.whole is not None:
+            curvature = blurred(self.objective.loss, BLUR / 10.0**self.renewed)
+            diagonal = self.objective.hessian_diagonal(theta, self.whole)
+        inverse = _invert(self.objective, theta, self.rows, curvature, diagonal)
         if self._blind(inverse, g):  # the slope has parts along which this loss is flat just here (Huber)
             inverse = _invert(self.objective, theta, self.rows, lifted(self.objective.loss))
         return Metric(inverse, inverse.norm(g))
@@ -122,12 +129,15 @@ class HessianPreconditioner(Preconditioner):
     def update(self, metric: AnyMetric, theta: Array, g: Array) -> Metric:
         assert isinstance(metric, Metric)
         slope = metric.inverse.norm(g)
-        if slope <= self.renew * metric.slope:
+        self.passes += 1
+        if slope <= self.renew * metric.slope or self.passes < self.price / 3.0:
             return Metric(metric.inverse, slope)
         self.renewed += 1
         if self.whole is not None and self.renewed >= PATIENCE:
-            self.objective, self.rows = replace(self.objective, lacking=None), self.whole
-            self.whole, self.renew = None, RENEW
+            price = self.price * self.whole.m / self.rows.m
+            if price <= DEAREST:
+                self.objective, self.rows, self.price = replace(self.objective, lacking=None), self.whole, price
+                self.whole, self.renew = None, RENEW
         return self.init(theta, g)
 
 
@@ -137,7 +147,7 @@ class CornerPreconditioner(Preconditioner):
     A proximal Newton method (Lee, Sun and Saunders 2014). The penalty acts entry by entry (``Penalty.elementwise``).
     """
 
-    def __init__(self, objective: ModelObjective, rows: Rows, whole: Rows | None = None) -> None:
+    def __init__(self, objective: ModelObjective, rows: Rows, whole: Rows | None = None, price: float = 0.0) -> None:
         self.objective, self.rows = objective, rows
         self.renew = RENEW if whole is None else RENEW_SAMPLED
 
@@ -173,6 +183,29 @@ class CornerPreconditioner(Preconditioner):
         return CornerMetric(H, aim, float(np.sqrt(max(float(way.ravel() @ H @ way.ravel()), 0.0))), promise, way)
 
 
+class ClassPreconditioner(Preconditioner):
+    """P = the second derivatives within each class at the start: one matrix for each class.
+
+    Leaves out how the classes lean on one another, which L-BFGS learns; so it serves where the whole matrix, K times as
+    wide, would cost more than the passes that it saves. Of a `sample` of the rows, if one is given.
+    """
+
+    def __init__(self, objective: ModelObjective, rows: Rows, sample: Rows | None = None) -> None:
+        self.objective, self.rows, self.sample = objective, rows, sample
+
+    def init(self, theta: Array, g: Array) -> Metric:
+        H = self.objective.class_hessians(theta, self.sample or self.rows)
+        if self.sample is not None:
+            for own, whole in zip(H, self.objective.hessian_diagonal(theta, self.rows).T, strict=True):
+                lift(own, whole)
+        inverse = ClassInverse(np.stack([(regular_inverse(own) or damped_inverse(own)).root for own in H]))
+        return Metric(inverse, inverse.norm(g))
+
+    def update(self, metric: AnyMetric, theta: Array, g: Array) -> Metric:
+        assert isinstance(metric, Metric)
+        return Metric(metric.inverse, metric.inverse.norm(g))
+
+
 class DiagonalPreconditioner(Preconditioner):
     """P = the diagonal of the second derivatives at the start: every coordinate in units of its own curvature.
 
@@ -205,15 +238,42 @@ def lifted(loss: Loss) -> CurvatureOf:
     return of
 
 
-def by_curvature(objective: ModelObjective, rows: Rows, whole: Rows | None = None) -> Preconditioner:
+def blurred(loss: Loss, share: float) -> CurvatureOf:
+    """Curvature with a share of the mean row's. A sample that was solved is sure of what others contradict.
+
+    Its predictions are close to 0 or 1, where the loss is nearly flat: the step from there to what all rows say would
+    go far too far.
+    """
+
+    def of(batch: Batch, z: Array) -> Array:
+        own = loss.curvature(batch.y, z)
+        return np.asarray((1.0 - share) * own + share * own.mean(axis=0))
+
+    return of
+
+
+def by_curvature(
+    objective: ModelObjective, rows: Rows, whole: Rows | None = None, price: float = 0.0
+) -> Preconditioner:
     """The second derivatives of `rows`, with the corners of the penalty where it has any.
 
     `whole`: the rows trained on, where `rows` are a sample of them.
     """
     kind = HessianPreconditioner if objective.smooth else CornerPreconditioner
-    return kind(objective if whole is None else objective.for_sample(rows), rows, whole)
+    return kind(objective if whole is None else objective.for_sample(rows), rows, whole, price)
 
 
-def _invert(objective: ModelObjective, theta: Array, rows: Rows, curvature: CurvatureOf | None = None) -> Inverse:
-    found = inverse_curvature(objective, theta, rows, curvature, limit=CHEAP)
-    return found or damped_inverse(objective.hessian(theta, rows, curvature))
+def _invert(
+    objective: ModelObjective,
+    theta: Array,
+    rows: Rows,
+    curvature: CurvatureOf | None = None,
+    diagonal: Array | None = None,
+) -> Inverse:
+    found = inverse_curvature(objective, theta, rows, curvature, limit=CHEAP, diagonal=diagonal)
+    if found is not None:
+        return found
+    H = objective.hessian(theta, rows, curvature)
+    if diagonal is not None:
+        lift(H, diagonal)
+    return damped_inverse(H)

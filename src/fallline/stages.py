@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,13 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.auto import Plan, affordable, plan_model, sample_size
+from fallline.auto import Plan, plan_model
 from fallline.certificate import FACTOR_LIMIT, gap_bound
 from fallline.history import History
 from fallline.inverse import EIGEN_LIMIT
 from fallline.losses._base import Loss
 from fallline.objective import ModelObjective
 from fallline.penalties._base import Penalty
+from fallline.prices import affordable, proving, sample_size
 from fallline.recorder import Event, Observer
 from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
@@ -110,7 +112,7 @@ class Stage(NamedTuple):
     objective: ModelObjective
     plan: Plan
     run: Run
-    part: Rows | None  # some of the rows, which is enough for proofs
+    prove: Callable[[Array, Array], float | None]  # (theta, gradient over all rows) -> a bound on J - J*
     form: Loss  # the loss that was asked for
     resolution: float  # of J: what rounding does to a loss that is zero
     floor: float  # a loss that is none: a perfect fit has J* = 0, and no tolerance relative to that can be met
@@ -137,7 +139,8 @@ def train_stages(job: Job, form: Loss, theta: Array) -> Stage:
     if ending.gap is not None:  # what the way back has lost, the proof has lost
         stage.run.ending = ending._replace(gap=ending.gap + max(best.J - J, 0.0))
     method = f"{stage.plan.method}; in the space of the {job.rows.m:,} rows"
-    return stage._replace(objective=objective, plan=replace(stage.plan, method=method), part=None)
+    prove = functools.partial(gap_bound, objective, job.rows)
+    return stage._replace(objective=objective, plan=replace(stage.plan, method=method), prove=prove)
 
 
 def _ladder(job: Job, form: Loss, theta: Array) -> Stage:
@@ -185,6 +188,8 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
         asked.seed,
     )
     part, warm = job.part(plan, theta), None
+    among = proving(job.rows, part, theta)
+    prove = functools.partial(gap_bound, objective, job.rows, among=among)
     origin = initial_theta(None, best_constant(form, job.rows, job.classes), job.scaling, job.classes)
     guess = best_constant(form, job.rows, job.classes)
     around: Rows = job.rows
@@ -209,33 +214,29 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
         passes = passes + warm.passes
     run = train(
         objective, job.rows, plan.optimizer, plan.rate, theta,
-        batch_size=asked.batch_size, stops=_stops(job, objective, plan, part, passes, steep, floor), horizon=asked.horizon,
+        batch_size=asked.batch_size, stops=_stops(job, plan, prove, among, passes, steep, floor), horizon=asked.horizon,
         precondition=plan.precondition, recoveries=plan.recoveries if asked.auto_fix else 0,
         check_loss=job.check_loss(form), best_on_check=asked.patience > 0,
         observers=job.observers(objective, plan, resolution, steps, before), seed=asked.seed, shuffle=asked.shuffle,
     )  # fmt: skip
-    return Stage(objective, plan, run if warm is None else after(warm, run), part, form, resolution, floor)
+    return Stage(objective, plan, run if warm is None else after(warm, run), prove, form, resolution, floor)
 
 
 def _stops(
-    job: Job, objective: ModelObjective, plan: Plan, part: Rows | None, passes: float, steep: float, floor: float
-) -> list[Stop]:
+    job: Job, plan: Plan, prove: Callable[[Array, Array], float | None], among: list[Rows], passes: float, steep: float,
+    floor: float,
+) -> list[Stop]:  # fmt: skip
     """Converged (proved), good enough (measured), no longer moving, or out of budget: asked in this order."""
     asked = job.settings
     unknowns = job.rows.n * job.classes
     # Where a proof can be had, a small gradient alone ends the run only at the limit of the arithmetic.
-    wide = unknowns > FACTOR_LIMIT or not job.penalty.smooth and job.rows.m < job.rows.n  # a proof costs a few passes
-    provable = unknowns <= EIGEN_LIMIT or job.penalty.curvature or not job.penalty.smooth
+    by_passes = not among or unknowns > FACTOR_LIMIT or not job.penalty.smooth and job.rows.m < job.rows.n
+    spacing = SPACING if by_passes else unknowns / 20.0 * among[0].m / job.rows.m
+    provable = bool(among) and unknowns <= EIGEN_LIMIT or job.penalty.curvature or not job.penalty.smooth
     small = LEAST_GRADIENT if provable else SMALL_GRADIENT * math.sqrt(asked.tol)
     early: list[Stop] = [EarlyStopping(asked.patience)] if asked.patience else []
     return early + [
-        Certificate(
-            asked.tol,
-            lambda at, g: gap_bound(objective, job.rows, at, g, part),
-            SPACING if wide else unknowns / 20.0 * (1.0 if part is None else part.m / job.rows.m),
-            plan.hope,
-            floor,
-        ),  # fmt: skip
+        Certificate(asked.tol, prove, spacing, plan.hope, floor),
         GradientNorm(small, steep),
         NoImprovement(),
         Budget(asked.horizon - passes, asked.max_seconds),

@@ -14,7 +14,8 @@ import numpy as np
 from fallline.history import History
 from fallline.objective import ModelObjective
 from fallline.optimizers.descent import Descent
-from fallline.precondition import by_curvature
+from fallline.optimizers.lbfgs import LBFGS
+from fallline.precondition import ClassPreconditioner, by_curvature
 from fallline.rates.backtracking import Backtracking
 from fallline.rows._base import Array, Rows
 from fallline.stops._base import Ending, Point, Stop
@@ -24,6 +25,7 @@ from fallline.train import train
 SHARES = (1 / 8, 1.0)  # of the sample: Newton steps from far away are made on the smaller part
 LEAST_ROWS = 10  # for each column; fewer say too little of the others
 MOST_STEPS = 15  # on each share: more means that few rows have no optimum, as when they separate the classes
+BY_CLASS = 3  # times as many steps where P is made class by class
 ENOUGH = 0.1  # of the statistical accuracy: below, the sample's optimum is no nearer to that of all rows
 
 
@@ -58,15 +60,17 @@ class StatisticalAccuracy(Stop):
 def warm_up(objective: ModelObjective, sample: Rows, rows: Rows, theta: Array, seed: int) -> WarmUp:
     """Train on parts of `sample` from `theta`; `rows` are all the rows, for counting passes."""
     warm = WarmUp(theta, History(), 0, 0.0, 0.0, [])
+    many = theta.ndim == 2 and objective.smooth  # classes: a matrix for each takes more steps, which are cheap here
+    rule, by = (LBFGS(), ClassPreconditioner) if many else (Descent(), by_curvature)
     for share in SHARES:
         count = int(share * sample.m)
         if count < LEAST_ROWS * sample.n:
             continue
         some = sample.sample(count, np.random.default_rng(seed))
         run = train(
-            objective, some, Descent(), Backtracking(1.0, share=1e-4, growth=2.0, most=1.0), warm.theta,
-            stops=[StatisticalAccuracy(theta.size / count), Budget(MOST_STEPS)],
-            precondition=by_curvature(objective.for_sample(some), some), seed=seed,
+            objective, some, rule, Backtracking(1.0, share=1e-4, growth=2.0, most=1.0), warm.theta,
+            stops=[StatisticalAccuracy(theta.size / count), Budget(MOST_STEPS * (BY_CLASS if many else 1))],
+            precondition=by(objective.for_sample(some), some), seed=seed,
         )  # fmt: skip
         if not np.isfinite(run.best.theta).all():
             break

@@ -59,6 +59,11 @@ class Loss(abc.ABC):
     def curvature(self, y: Array, z: Array) -> Array:
         """d2phi/dz2: shape (m,); (m, K, K) when z is (m, K)."""
 
+    def own_curvature(self, y: Array, z: Array) -> Array:
+        """The diagonal of ``curvature``, in the shape of z: d2phi/dz_k2 of each class k."""
+        c = self.curvature(y, z)
+        return c if c.ndim == 1 else np.einsum("ikk->ik", c)
+
     @abc.abstractmethod
     def curvature_floor(self, y: Array, z: Array, radius: Array) -> Array:
         """A lower bound of the curvature over all z' with |z' - z| <= radius, row by row; shape of ``curvature``.
