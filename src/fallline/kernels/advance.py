@@ -20,8 +20,8 @@ from fallline.kernels.twins import class_of, unannotated, update
 WITHIN = {"error_model": "numpy", "fastmath": LENIENT, "forceinline": True}
 
 
-def copied(state: Any) -> Any:
-    """A state that may be written to."""
+def copied(rule: Any, state: Any) -> Any:
+    """A state that `advance` may write to."""
     return type(state)(*(value.copy() if isinstance(value, np.ndarray) else value for value in state))
 
 
@@ -45,8 +45,8 @@ def _put(state: Any, j: Any, entry: Any) -> Any:
     return type(state)(*(v if isinstance(v, np.ndarray) else type(v)(n) for v, n in zip(state, entry, strict=True)))
 
 
-def _of_copied(state: Any) -> Any:
-    return _written(state, "state", array="state[{k}].copy()")
+def _of_copied(rule: Any, state: Any) -> Any:
+    return _written(state, "rule, state", array="state[{k}].copy()") if _elementwise(rule) else _itself
 
 
 def _of_entry(state: Any, j: Any) -> Any:
@@ -78,7 +78,15 @@ def _written(
 
 
 def _of_advance(rule: Any, g: Any, state: Any, lr: Any, theta: Any) -> Any:
-    return _one_by_one if getattr(class_of(rule), "elementwise", False) else _as_arrays
+    return _one_by_one if _elementwise(rule) else _as_arrays
+
+
+def _elementwise(rule: Any) -> bool:
+    return bool(getattr(class_of(rule), "elementwise", False))
+
+
+def _itself(rule: Any, state: Any) -> Any:
+    return state
 
 
 def _one_by_one(rule: Any, g: Any, state: Any, lr: Any, theta: Any) -> Any:
@@ -97,7 +105,7 @@ def _as_arrays(rule: Any, g: Any, state: Any, lr: Any, theta: Any) -> Any:
     return after
 
 
-for _bare in (_one_by_one, _as_arrays):
+for _bare in (_itself, _one_by_one, _as_arrays):
     unannotated(_bare)
 for _stub, _found in ((copied, _of_copied), (_entry, _of_entry), (_put, _of_put), (advance, _of_advance)):
     overload(unannotated(_stub), jit_options=WITHIN)(unannotated(_found))

@@ -28,7 +28,7 @@ def _steps(
     `corners` says whether any of it but l2 is there. `inverse` is 1 / scale of the columns. Return (theta, state).
     """
     n = X.shape[1]
-    theta, state = theta.copy(), copied(state)
+    theta, state = theta.copy(), copied(rule, state)
     x, coef, back, g = np.empty(n), np.empty(n), np.empty(n), np.empty(len(theta))
     as_is, ridge = not np.any(shift) and np.all(inverse == 1.0), np.any(l2)  # what would change nothing is left out
     r = np.empty(batch_size)
