@@ -122,7 +122,7 @@ def _steps(X: Any, y: Any, rule: str, rate: float, batch_size: int, shuffle: boo
     from fallline.optimizers import as_optimizer
     from fallline.penalties import as_penalty
     from fallline.rates.constant import Constant
-    from fallline.rows.arrays import ArrayRows, shuffled
+    from fallline.rows.arrays import ArrayRows, Stretch, shuffled
     from fallline.scaling import Scaling
 
     rows, rng = ArrayRows(X, y), np.random.default_rng(0)
@@ -135,7 +135,7 @@ def _steps(X: Any, y: Any, rule: str, rate: float, batch_size: int, shuffle: boo
     def epoch() -> float:
         start = time.perf_counter()
         order = shuffled(rows.m, rows.stored, rng) if shuffle else np.arange(rows.m)
-        leap(theta, optimizer.init(theta), order, 0.0, 1.0)
+        leap(theta, optimizer.init(theta), Stretch(rows, order), 0.0, 1.0)
         return time.perf_counter() - start
 
     return epoch

@@ -54,10 +54,23 @@ def test_it_declares_itself(name: str, kind: type) -> None:
     assert kind.__doc__ and "theta" in kind.__doc__ and ">>>" in kind.__doc__
     assert kind.default_lr is None or kind.default_lr > 0.0
     assert isinstance(kind.adaptive, bool) and isinstance(kind.tracks_theta, bool)
+    assert isinstance(kind.elementwise, bool)
     settings = {field.name for field in dataclasses.fields(kind)}
     assert not settings & {"name", "summary", "convention", "default_lr", "adaptive", "tracks_theta", "lr"}
     with pytest.raises(dataclasses.FrozenInstanceError):
         rule.name = "other"
+
+
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, kind in RULES if kind.elementwise])
+def test_elementwise_rules_treat_each_coordinate_alone(name: str, kind: type) -> None:
+    """Compiled steps call their formulas with one number and the state of one coordinate."""
+    gradients, start = recorded(), np.arange(5.0)
+    theta, state, _ = walk(kind(), start, kind().init(start), gradients, 0, STEPS)
+    for j in range(5):
+        alone, own, _ = walk(kind(), start[j], kind().init(start[j]), gradients[:, j], 0, STEPS)
+        np.testing.assert_allclose(alone, theta[j], rtol=1e-12)
+        for whole, one in zip(state, own, strict=True):
+            np.testing.assert_allclose(one, whole[j] if isinstance(whole, np.ndarray) else whole, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "kind"), RULES)

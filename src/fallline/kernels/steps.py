@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from fallline.kernels.advance import advance, copied
 from fallline.kernels.compile import Kernel
 from fallline.kernels.prefetch import prefetch
-from fallline.kernels.twins import slope, update
+from fallline.kernels.twins import slope
 
 AHEAD = 8  # rows between asking for one and using it
 
@@ -27,8 +28,9 @@ def _steps(
     `corners` says whether any of it but l2 is there. `inverse` is 1 / scale of the columns. Return (theta, state).
     """
     n = X.shape[1]
-    theta = theta.copy()
-    coef, back, g = np.empty(n), np.empty(n), np.empty(len(theta))
+    theta, state = theta.copy(), copied(rule, state)
+    x, coef, back, g = np.empty(n), np.empty(n), np.empty(n), np.empty(len(theta))
+    as_is, ridge = not np.any(shift) and np.all(inverse == 1.0), np.any(l2)  # what would change nothing is left out
     r = np.empty(batch_size)
     for step in range(len(rates)):
         lr = rates[step]
@@ -38,8 +40,13 @@ def _steps(
                 prefetch(X, order[step + AHEAD])
                 prefetch(y, order[step + AHEAD])
             z = 0.0
-            for j in range(n):
-                z += (X[i, j] - shift[j]) * inverse[j] * theta[j]
+            if as_is:
+                for j in range(n):
+                    z += X[i, j] * theta[j]
+            else:
+                for j in range(n):
+                    x[j] = (X[i, j] - shift[j]) * inverse[j]
+                    z += x[j] * theta[j]
             if intercept:
                 z += theta[n]
             if len(offset):
@@ -47,8 +54,12 @@ def _steps(
             total = slope(loss, y[i], z) * share
             if len(weight):
                 total *= weight[i]
-            for j in range(n):
-                g[j] = total * (X[i, j] - shift[j]) * inverse[j] + l2[j] * theta[j]
+            if as_is:
+                for j in range(n):
+                    g[j] = total * X[i, j]
+            else:
+                for j in range(n):
+                    g[j] = total * x[j]
             if intercept:
                 g[n] = total
         else:
@@ -89,17 +100,18 @@ def _steps(
                     back[j] += a0 * X[i0, j]
                 i += 1
             for j in range(n):
-                g[j] = (back[j] - shift[j] * total) * inverse[j] + l2[j] * theta[j]
+                g[j] = (back[j] - shift[j] * total) * inverse[j]
             if intercept:
                 g[n] = total
+        if ridge:
+            for j in range(n):
+                g[j] += l2[j] * theta[j]
         if corners:
             for j in range(len(theta)):
                 v = theta[j] - lr * g[j]
                 v = np.sign(v) * max(abs(v) - lr * l1[j], 0.0)
                 g[j] = (theta[j] - min(max(v, low[j]), high[j])) / lr
-        move, state = update(rule, g, state, lr)  # update theta
-        for j in range(len(theta)):
-            theta[j] += move[j]
+        state = advance(rule, g, state, lr, theta)  # update theta
         if corners:
             for j in range(len(theta)):
                 theta[j] = min(max(theta[j], low[j]), high[j])

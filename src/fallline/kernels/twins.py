@@ -74,9 +74,14 @@ def __getattr__(name: str) -> Any:
     return _twin_of(getattr(importlib.import_module(module), cls))
 
 
+def class_of(typed: Any) -> type | None:
+    """The class that a named tuple type stands for."""
+    return _classes.get(getattr(typed, "instance_class", type(None)))
+
+
 def _formula(typed: Any, method: str) -> Callable[..., Any] | None:
     """The source of a method of the class that a named tuple type stands for."""
-    cls = _classes.get(getattr(typed, "instance_class", type(None)))
+    cls = class_of(typed)
     return _bare(inspect.unwrap(inspect.getattr_static(cls, method))) if cls is not None else None
 
 
@@ -104,17 +109,18 @@ def _update(self: Any, g: Any, state: Any, lr: Any) -> Any:
     return _formula(self, "update")
 
 
-def _unannotated(found: Callable[..., Any]) -> Callable[..., Any]:
-    found.__annotations__ = {}  # Numba compares these signatures with those of the formulas, letter by letter
+def unannotated(found: Callable[..., Any]) -> Callable[..., Any]:
+    """`found`, bare: Numba compares the signatures of a stub and of what stands for it letter by letter."""
+    found.__annotations__ = {}
     return found
 
 
-overload(value, jit_options=AS_WRITTEN)(_unannotated(_of_loss("value")))
-overload(slope, jit_options=AS_WRITTEN)(_unannotated(_of_loss("slope")))
-overload(update, jit_options={"error_model": "numpy"})(_unannotated(_update))
+overload(value, jit_options=AS_WRITTEN)(unannotated(_of_loss("value")))
+overload(slope, jit_options=AS_WRITTEN)(unannotated(_of_loss("slope")))
+overload(update, jit_options={"error_model": "numpy"})(unannotated(_update))
 for _stub in (value, slope, update):
-    _unannotated(_stub)
+    unannotated(_stub)
 for _kind in (numba_types.NamedTuple, numba_types.NamedUniTuple):
-    overload_method(_kind, "mean", jit_options=AS_WRITTEN)(_unannotated(_mean))
+    overload_method(_kind, "mean", jit_options=AS_WRITTEN)(unannotated(_mean))
     for _method in ("value", "slope", "curvature"):
-        overload_method(_kind, _method, jit_options=AS_WRITTEN)(_unannotated(_of_loss(_method)))
+        overload_method(_kind, _method, jit_options=AS_WRITTEN)(unannotated(_of_loss(_method)))

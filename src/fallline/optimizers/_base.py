@@ -34,6 +34,8 @@ class Optimizer(abc.ABC, Generic[State]):
                      (Adam and its kin); then no safe rate follows from the curvature
     ``tracks_theta`` whether the state keeps a copy of theta (decoupled weight decay, averaging); such a rule must see
                      every change of theta, so it is refused together with a constraint
+    ``elementwise``  whether each coordinate's move follows from its own gradient and state alone, by formulas that hold
+                     for one number as for an array; compiled mini-batch steps are then faster
     ``needs_exact``  whether the rule compares gradients of different steps, which must then be exact: full batch, and
                      no penalty with corners
     """
@@ -44,6 +46,7 @@ class Optimizer(abc.ABC, Generic[State]):
     default_lr: ClassVar[float | None] = None
     adaptive: ClassVar[bool] = False
     tracks_theta: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = False
     needs_exact: ClassVar[bool] = False
 
     @abc.abstractmethod

@@ -37,6 +37,7 @@ class Adadelta(Optimizer[AdadeltaState]):
     summary: ClassVar[str] = "step sizes from the recent steps themselves"
     convention: ClassVar[str] = "torch.optim.Adadelta"
     default_lr: ClassVar[float | None] = 1.0
+    elementwise: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -38,6 +38,7 @@ class AdaGrad(Optimizer[AdaGradState]):
     summary: ClassVar[str] = "a rate per coordinate that shrinks with what it has seen; good for rare features"
     convention: ClassVar[str] = "torch.optim.Adagrad"
     default_lr: ClassVar[float | None] = 1e-2
+    elementwise: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -40,6 +40,7 @@ class Adam(Optimizer[AdamState]):
     summary: ClassVar[str] = "momentum divided by the recent size of each coordinate's gradient"
     convention: ClassVar[str] = "torch.optim.Adam"
     default_lr: ClassVar[float | None] = 1e-3
+    elementwise: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -38,6 +38,7 @@ class AdaMax(Optimizer[AdaMaxState]):
     summary: ClassVar[str] = "Adam with the largest recent gradient in place of its mean square"
     convention: ClassVar[str] = "torch.optim.Adamax"
     default_lr: ClassVar[float | None] = 2e-3
+    elementwise: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

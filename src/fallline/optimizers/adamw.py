@@ -41,6 +41,7 @@ class AdamW(Optimizer[AdamWState]):
     summary: ClassVar[str] = "Adam with decoupled weight decay"
     convention: ClassVar[str] = "torch.optim.AdamW"
     default_lr: ClassVar[float | None] = 1e-3
+    elementwise: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
     tracks_theta: ClassVar[bool] = True
 

@@ -41,6 +41,7 @@ class AMSGrad(Optimizer[AMSGradState]):
     summary: ClassVar[str] = "Adam with steps that never grow back"
     convention: ClassVar[str] = "torch.optim.Adam(amsgrad=True)"
     default_lr: ClassVar[float | None] = 1e-3
+    elementwise: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

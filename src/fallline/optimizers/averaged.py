@@ -37,6 +37,7 @@ class AveragedSGD(Optimizer[AveragedState]):
     summary: ClassVar[str] = "plain steps, and the average of where they have been as the answer (Polyak-Ruppert)"
     convention: ClassVar[str] = "Polyak and Juditsky 1992"
     default_lr: ClassVar[float | None] = 1e-2
+    elementwise: ClassVar[bool] = True
     tracks_theta: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -32,6 +32,7 @@ class Descent(Optimizer[DescentState]):
     summary: ClassVar[str] = "plain gradient descent; with batch_size=1 stochastic gradient descent"
     convention: ClassVar[str] = "torch.optim.SGD"
     default_lr: ClassVar[float | None] = 1e-3
+    elementwise: ClassVar[bool] = True
 
     def init(self, theta: Array) -> DescentState:
         return DescentState(0)

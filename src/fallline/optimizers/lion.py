@@ -39,6 +39,7 @@ class Lion(Optimizer[LionState]):
     summary: ClassVar[str] = "the sign of the momentum: steps of one size in every coordinate"
     convention: ClassVar[str] = "optax.lion(weight_decay=0)"
     default_lr: ClassVar[float | None] = 1e-4
+    elementwise: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
     tracks_theta: ClassVar[bool] = True
 

@@ -38,6 +38,7 @@ class Momentum(Optimizer[MomentumState]):
     summary: ClassVar[str] = "a heavy ball: past gradients keep pushing"
     convention: ClassVar[str] = "torch.optim.SGD(momentum=0.9)"
     default_lr: ClassVar[float | None] = 1e-3
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         need(0.0 <= self.beta < 1.0, "Momentum(beta=...)", self.beta, "0 <= beta < 1")

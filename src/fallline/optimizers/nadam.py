@@ -46,6 +46,7 @@ class NAdam(Optimizer[NAdamState]):
     summary: ClassVar[str] = "Adam with Nesterov's look-ahead"
     convention: ClassVar[str] = "torch.optim.NAdam"
     default_lr: ClassVar[float | None] = 2e-3
+    elementwise: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

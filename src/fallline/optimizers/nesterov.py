@@ -36,6 +36,7 @@ class Nesterov(Optimizer[NesterovState]):
     summary: ClassVar[str] = "momentum that looks ahead"
     convention: ClassVar[str] = "torch.optim.SGD(momentum=0.9, nesterov=True)"
     default_lr: ClassVar[float | None] = 1e-3
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         need(0.0 <= self.beta < 1.0, "Nesterov(beta=...)", self.beta, "0 <= beta < 1")

@@ -45,6 +45,7 @@ class RAdam(Optimizer[RAdamState]):
     summary: ClassVar[str] = "Adam that begins as momentum and warms up by itself"
     convention: ClassVar[str] = "torch.optim.RAdam"
     default_lr: ClassVar[float | None] = 1e-3
+    elementwise: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

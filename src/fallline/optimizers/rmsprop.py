@@ -43,6 +43,7 @@ class RMSProp(Optimizer[RMSPropState]):
     summary: ClassVar[str] = "divides by the recent size of each coordinate's gradient"
     convention: ClassVar[str] = "torch.optim.RMSprop"
     default_lr: ClassVar[float | None] = 1e-2
+    elementwise: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

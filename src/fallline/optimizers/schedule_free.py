@@ -39,6 +39,7 @@ class ScheduleFree(Optimizer[ScheduleFreeState]):
     summary: ClassVar[str] = "averaging in place of a schedule: stop whenever you like"
     convention: ClassVar[str] = "schedule_free.SGDScheduleFree (reference implementation)"
     default_lr: ClassVar[float | None] = 1.0
+    elementwise: ClassVar[bool] = True
     tracks_theta: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ SPARSE = 20  # times the room of a number that a stored entry takes, with its in
 MOST_PIECES, ROOM = 16, 10_000_000  # sums made at once, and numbers in them together (80 MB)
 IN_CACHE = 2_000_000  # numbers in X (16 MB): so many stay near the processor, and any order is as fast
 BLOCK_ROWS, BLOCKS = 16, 64  # rows that are read together, and blocks whose rows are mixed with one another
-WAYS = 16  # of mixing the rows of a group, drawn anew for each epoch
+WAYS = 16  # of mixing the rows of a group, drawn anew for each epoch; groups, which are random, take turns
 
 
 class Stretch(NamedTuple):
@@ -162,18 +162,20 @@ def shuffled(m: int, stored: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """
     if stored <= IN_CACHE:
         return rng.permutation(m)
-    blocks = m // BLOCK_ROWS
+    blocks, size = m // BLOCK_ROWS, BLOCKS * BLOCK_ROWS
     groups = blocks // BLOCKS
     spare = np.zeros(blocks, dtype=bool)  # the few blocks that fill no group are from anywhere, and go anywhere
     spare[rng.choice(blocks, blocks - groups * BLOCKS, replace=False)] = True
     first = np.arange(blocks) * BLOCK_ROWS
-    parts = rng.permuted(first[~spare].reshape(BLOCKS, groups), axis=1)
-    rows = (parts.T[:, :, None] + np.arange(BLOCK_ROWS)).reshape(groups, BLOCKS * BLOCK_ROWS)
-    ways = rng.permuted(np.tile(np.arange(BLOCKS * BLOCK_ROWS), (WAYS, 1)), axis=1)
-    mixed, way = np.empty_like(rows), rng.integers(WAYS, size=groups)
-    for k in range(WAYS):
-        mixed[way == k] = rows[way == k][:, ways[k]]
+    parts = rng.permuted(first[~spare].reshape(BLOCKS, groups), axis=1).T
+    ways = rng.permuted(np.tile(np.arange(size), (WAYS, 1)), axis=1)
     rest = (first[spare][:, None] + np.arange(BLOCK_ROWS)).ravel()
     left = rng.permutation(np.concatenate([rest, np.arange(blocks * BLOCK_ROWS, m)]))
     at = int(rng.integers(groups + 1))
-    return np.concatenate([mixed[:at].ravel(), left, mixed[at:].ravel()])
+    order = np.empty(m, np.intp)  # written once: the groups up to `at`, what is left, the other groups
+    before, between, after = np.split(order, [at * size, at * size + len(left)])
+    between[:] = left
+    for some, mixed in ((parts[:at], before.reshape(-1, size)), (parts[at:], after.reshape(-1, size))):
+        for k, (block, row) in enumerate(zip(*np.divmod(ways, BLOCK_ROWS), strict=True)):
+            np.add(np.take(some[k::WAYS], block, axis=1, mode="clip"), row, out=mixed[k::WAYS])
+    return order
