@@ -39,6 +39,9 @@ CASES = {
 }
 
 
+STEPS = 30
+
+
 @pytest.mark.parametrize("share", [0.1, 1.0, 2.05], ids=["small rate", "good rate", "diverging"])
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_same_steps_same_costs(case: str, share: float) -> None:
@@ -46,13 +49,13 @@ def test_same_steps_same_costs(case: str, share: float) -> None:
     X = rng.standard_normal((140_000, 8))
     y = X @ rng.standard_normal(8) + 0.3 * rng.standard_normal(len(X))
     X = CASES[case](X)
-    assert compress(ArrayRows(X, y), 60) is not None
+    assert compress(ArrayRows(X, y), STEPS) is not None
     wide = X.astype(np.float64)
     lr = share / np.linalg.eigvalsh(wide.T @ wide / len(X))[-1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fallline.DivergenceWarning)
-        theta, cost = fallline.gradient_descent(X, y, lr, 60)
-    expected, costs = the_loop(wide, y, lr, 60)
+        theta, cost = fallline.gradient_descent(X, y, lr, STEPS)
+    expected, costs = the_loop(wide, y, lr, STEPS)
     np.testing.assert_allclose(theta, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
     np.testing.assert_allclose(cost, costs, rtol=1e-12)
 

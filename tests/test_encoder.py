@@ -472,7 +472,7 @@ def tables(draw, rows=None):
 
 
 @given(frame=tables(), na=st.sampled_from(["auto", "median", "drop"]), data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_small_table(frame, na, data) -> None:
     """X is finite, of the right shape, equal after JSON, and has no constant column but by dropping rows."""
     try:

@@ -83,7 +83,7 @@ def newcomers(tmp_path: Path) -> tuple[str, str]:
 def text_files() -> Iterator[tuple[str, str]]:
     """Every text file of the project, with its contents; what tools make is left out."""
     made = {"_build", "__pycache__", "_generated"}
-    tops = [p for p in ROOT.iterdir() if p.is_file() and p.name != ".coverage"]
+    tops = [p for p in ROOT.iterdir() if p.is_file() and p.name not in (".coverage", ".git")]
     folders = ("src", "tests", "docs", "examples", "benchmarks", ".ci")
     below = [p for name in folders for p in (ROOT / name).rglob("*") if p.is_file() and not made & set(p.parts)]
     for path in sorted(tops + below):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -181,9 +182,17 @@ threading.Thread(target=go).start()
     assert out.stdout.split() == ["unfinished"], out.stderr[-500:]
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with what one fit compiled."""
+    cache = tmp_path_factory.mktemp("kernels")
+    run(FIT, FALLLINE_CACHE_DIR=str(cache))
+    return cache
+
+
 @pytest.mark.parametrize("ending", [".nbi", ".nbc"])
-def test_a_damaged_cache_is_made_anew(ending: str, tmp_path: Path) -> None:
-    run(FIT, FALLLINE_CACHE_DIR=str(tmp_path))
+def test_a_damaged_cache_is_made_anew(ending: str, filled: Path, tmp_path: Path) -> None:
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
     files = [path for path in tmp_path.rglob("*") if path.suffix == ending]
     for path in files:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

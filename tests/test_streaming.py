@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -202,11 +203,12 @@ def command(*rest: str) -> list[str]:
     return [sys.executable, "-c", f"{SMALLEST}; from fallline.cli import main; main()", "fit", *rest]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how", [("--tol", "1e-13"), ("--optimizer", "adam", "--batch-size", "64", "--max-passes", "3")]
 )
 def test_killed_at_any_moment_it_goes_on(how: tuple[str, ...], tmp_path: Path) -> None:
-    """Twenty kills in all: the result is that of a run that was left alone, to the last bit."""
+    """Twelve kills in all: the result is that of a run that was left alone, to the last bit."""
     big = pl.concat([table()] * 15).with_columns(a=pl.Series(np.random.default_rng(1).normal(size=15 * ROWS)))
     file = tmp_path / "t.parquet"
     big.drop("number", "time", "sort", "heavy", "day").write_parquet(file)
@@ -227,10 +229,13 @@ def test_killed_at_any_moment_it_goes_on(how: tuple[str, ...], tmp_path: Path) -
         return True
 
     assert run("whole.fall", 120)
+    began = time.monotonic()
+    assert run("killed.fall", 120)
+    lasted = time.monotonic() - began  # with its kernels compiled: kills find it at work, however slow the machine is
     whole, chance = fallline.load(tmp_path / "whole.fall"), random.Random(0)
     kills = 0
-    while kills < 10:
-        kills += not run("killed.fall", chance.uniform(0.6, 3.0))
+    while kills < 6:
+        kills += not run("killed.fall", lasted * chance.uniform(0.2, 1.0))
     assert run("killed.fall", 120)
     killed = fallline.load(tmp_path / "killed.fall")
     assert killed.theta.tobytes() == whole.theta.tobytes()
@@ -251,14 +256,17 @@ print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 """
 
 
-KINDS = [("number", "squared", False, 7), ("yes", "logistic", True, 20), ("count", "poisson", True, 7)]
+KINDS = [("number", "squared", False, 5), ("yes", "logistic", True, 10), ("count", "poisson", True, 5)]
+# The interpreter with its libraries, and what a block takes on its way, in MB. (Measured: up to 242 and 125. With the
+# whole file in memory, fitting takes 480 or more above the budget, and predicting 325 or more.)
+BESIDE = {"fit": 350, "predict": 250}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
 @pytest.mark.parametrize(("target", "loss", "text", "times"), KINDS)
 def test_memory_stays_within_the_budget(target: str, loss: str, text: bool, times: int, tmp_path: Path) -> None:
-    """A file of seven and of twenty times the budget: peak below it and the interpreter's own 350 MB, predicting too."""
+    """A file of five and of ten times the budget: the peak is the budget and what is there anyway, predicting too."""
     rng, rows, budget = np.random.default_rng(0), 100_000, 20
     model, file, parts = tmp_path / "m.fall", tmp_path / "t.parquet", []
     beside = table(rows).select("town", "kind", target) if text else table(rows).select(target)
@@ -278,7 +286,7 @@ def test_memory_stays_within_the_budget(target: str, loss: str, text: bool, time
     for what in (fit, predict):
         done = subprocess.run([sys.executable, "-c", PEAK, *what], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        assert float(done.stdout.split()[-1]) < budget + 350, what
+        assert float(done.stdout.split()[-1]) < budget + BESIDE[what[0]], what
     assert pl.scan_parquet(out).select(pl.len()).collect().item() == times * rows
 
 
