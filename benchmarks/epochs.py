@@ -66,6 +66,9 @@ def adam(scale: float, repeats: int) -> Found:
     tX, ty = torch.from_numpy(X), torch.from_numpy(y)
     batches = -(-len(y) // ADAM_BATCH)
     counted = min(TORCH_BATCHES, batches)
+    torch.set_num_threads(
+        1
+    )  # which is its fastest: batches are too small for two, and waiting for one another costs more
 
     def loop() -> float:
         layer = torch.nn.Linear(X.shape[1], 1, dtype=torch.float64)
