@@ -33,8 +33,9 @@ class Holes(Symptom):
             return None
         ordered = sorted(holes.items(), key=lambda item: -item[1])
         told = ", ".join(f"'{name}' in {count:,}" for name, count in ordered[:MOST_NAMED])
+        unit = "row" if ordered[:MOST_NAMED][-1][1] == 1 else "rows"
         more = f" and {len(ordered) - MOST_NAMED:,} more columns" if len(ordered) > MOST_NAMED else ""
         return Finding(
-            self.name, self.summary, Certainty.PROVED, f"Empty cells were filled and marked: {told} rows{more}.", "",
+            self.name, self.summary, Certainty.PROVED, f"Empty cells were filled and marked: {told} {unit}{more}.", "",
             {"cells": sum(holes.values()), "columns": len(holes)}, 0, "filled, and marked by indicator columns",
         )  # fmt: skip
