@@ -1,4 +1,4 @@
-"""Many classes: a matrix for each where one for all would be too dear, and proofs that cost no more than the run."""
+"""Many classes: a matrix for each where one for all would be too dear, and no proof whose matrices would take most of the run."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_sample_of_many_classes_leads_to_the_same_optimum() -> None:
     assert run.best_loss - run.gap <= best + 1e-12 and run.best_loss == pytest.approx(best, rel=1e-6)
 
 
-def test_no_proof_costs_more_than_the_run() -> None:
+def test_no_proof_is_tried_that_would_take_most_of_the_run() -> None:
     few, many = np.zeros((5, 3)), np.zeros((101, 40))
     X, y = table(400)
     assert len(prices.proving(ArrayRows(X, y * 1.0), None, few)) == 1

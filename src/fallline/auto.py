@@ -36,6 +36,7 @@ from fallline.prices import (
     class_matrices_fit,
     matrix_passes,
     sample_size,
+    width,
     worth_sampling,
 )
 from fallline.probe import probe
@@ -111,7 +112,7 @@ def plan_model(
 def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: int) -> Plan:
     """The automatic method for smooth objectives: coordinates in which a step of 1 is right."""
     rate = Backtracking(1.0, share=NEWTON_SHARE, growth=2.0, most=1.0)
-    unknowns, ridge, classes = theta.size, objective.penalty.curvature, theta.shape[1] if theta.ndim == 2 else 1
+    unknowns, ridge, classes = theta.size, objective.penalty.curvature, width(theta)
     count = sample_size(rows, classes)
     if count is not None and not worth_sampling(objective, rows, theta, count):
         count = None

@@ -10,9 +10,8 @@ SAMPLE_ROWS, SAMPLE_PER_COLUMN = 20_000, 20
 # Where a quarter of the rows is less than that: so many at least, or rare levels are missing from them (with fewer, the
 # demo took 1,000 passes).
 FEW_ROWS, FEW_PER_COLUMN = 5_000, 50
-PER_UNKNOWN = (
-    10  # rows, where there are many classes: with fewer a sample of them is fitted perfectly, and says nothing
-)
+# Rows where there are many classes: with fewer a sample is fitted perfectly, and says nothing.
+PER_UNKNOWN = 10
 FEWER = 4  # times fewer rows than all, at least: otherwise all are asked at once
 WHOLE_MATRICES = 6  # of all rows, until the end; 1 where the curvature never changes
 SAMPLE_MATRICES, SAMPLE_PASSES = 7, 5  # of a sample, to solve on it and to refresh; and passes after that
@@ -22,9 +21,12 @@ SAMPLE_SHARE, SAMPLE_NUMBERS = 0.04, 2_500_000  # of X at most, and numbers (20 
 MATRIX_SPEED, PASS_SPEED = 3e10, 3e9
 MATRICES, PASSES_SAVED, PATIENCE = 3, 3000, 1.0  # matrices and passes in a run; seconds that nobody minds
 CLASS_PASSES_SAVED = 600  # where there are many classes: with a matrix for each class L-BFGS takes hundreds
-EXPONENTIAL = 50  # numbers of X that take as long as one class of one row does in softmax
-DEAREST = 50.0  # passes that a matrix may cost where it is not sure to help
-PROOF_MATRICES = 4
+EXPONENTIAL = (
+    50  # numbers of X that take as long as a class of a row: 100,000 x 16, 16 classes, took 0.05 s a pass, 0.01 without
+)
+DEAREST = 50.0  # passes that a matrix may cost where it may not help: covertype's costs 23, that of 100,000 flights 69
+FIRST_TRY = 10.0  # of a proof, which takes several: with 23 for flights its tries took most of a run and proved nothing
+PROOF_MATRICES = 4  # in a proof: the second derivatives, a floor or two, and the spreads, which cost about as much
 CLASS_NUMBERS = 3e7  # in the matrices of the classes together: 240 MB
 
 
@@ -92,11 +94,13 @@ def _matrix_work(rows: Rows, classes: int) -> float:
 
 
 def proving(rows: Rows, part: Rows | None, theta: Array) -> list[Rows]:
-    """The rows whose matrices a proof may form, the cheapest first. With many classes a proof could cost more than the run."""
+    """The rows whose matrices a proof may form, the cheapest first; none where many classes make the first try too dear."""
     among = [rows] if part is None else [part, rows]
     if theta.ndim == 1:
         return among
-    return [
-        some for some in among
-        if matrix_passes(rows, theta, some.m) <= DEAREST or PROOF_MATRICES * matrix_seconds(rows, theta, some.m) <= PATIENCE
-    ]  # fmt: skip
+
+    def bearable(some: Rows, passes: float) -> bool:
+        a_try = PROOF_MATRICES * matrix_seconds(rows, theta, some.m)
+        return matrix_passes(rows, theta, some.m) <= passes or a_try <= PATIENCE
+
+    return [some for some in among if bearable(some, DEAREST)] if bearable(among[0], FIRST_TRY) else []

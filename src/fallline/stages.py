@@ -18,7 +18,7 @@ from fallline.inverse import EIGEN_LIMIT
 from fallline.losses._base import Loss
 from fallline.objective import ModelObjective
 from fallline.penalties._base import Penalty
-from fallline.prices import affordable, proving, sample_size
+from fallline.prices import affordable, proving, sample_size, width
 from fallline.recorder import Event, Observer
 from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
@@ -101,7 +101,7 @@ class Job:
         """Some of the rows as a part of all, which is enough for proofs; None where all are few."""
         sample = plan.sample
         if sample is None and affordable(self.rows, theta, self.rows.m):
-            count = sample_size(self.rows, theta.shape[1] if theta.ndim == 2 else 1)
+            count = sample_size(self.rows, width(theta))
             sample = self.rows.sample(count, np.random.default_rng(self.settings.seed)) if count else None
         return None if sample is None else sample.as_part(self.rows.total_weight)
 

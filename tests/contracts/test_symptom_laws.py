@@ -18,6 +18,7 @@ from types import ModuleType
 from unittest import mock
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ import fallline
 from fallline.optimizers import optimizers
 from fallline.symptoms import diagnose, explain, symptoms
 from fallline.symptoms._base import Evidence
+from fallline.symptoms._pasted import remedy
 
 ALARMS = {"D01", "D02", "D03", "D05", "D07", "D09", "D10", "D12", "D13", "D14", "D20", "D21", "D25", "D26", "D27"}
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -429,3 +431,12 @@ def test_several_runs_side_by_side(tmp_path: Path) -> None:
             fallline.compare(nothing)
     with pytest.raises(fallline.SettingTypeError, match="'a' is int"):
         fallline.compare({"a": 1})
+
+
+def test_a_remedy_drops_what_the_table_has_and_all_that_was_dropped_before() -> None:
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame({"a": rng.standard_normal(200), "town": ["x", "y"] * 100, "z": rng.standard_normal(200)})
+    run = fallline.fit(table.with_columns(y=pl.col("a") * 2.0), "y")
+    named = dataclasses.replace(run.evidence, source="t.csv", target="y", named={"drop": "id\nday"})
+    assert remedy(named, drop="town=x") == "fallline fit t.csv --target y --drop id --drop day --drop town"
+    assert remedy(named, drop="day is missing") == "fallline fit t.csv --target y --drop id --drop day"

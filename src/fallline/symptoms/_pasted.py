@@ -25,7 +25,9 @@ def remedy(evidence: Evidence, **settings: str) -> str:
         options = dict(evidence.named)
         for name, value in settings.items():
             own = OPTIONS.get(name, name)
-            options.pop(own, None)
+            before = options.pop(own, None)
+            if name == "drop":  # more is left out, not something else; and by the name that it has in the table
+                value = "\n".join(dict.fromkeys([*(before.split("\n") if before else []), _of_table(value)]))
             if USUAL.get(name) != value:
                 options[own] = value
         file = [] if "sql" in options else [shlex.quote(evidence.source)]  # a query stands for a file
@@ -39,6 +41,11 @@ def remedy(evidence: Evidence, **settings: str) -> str:
     given = "f, x0" if evidence.link == "none" else "X, y"
     inner = "".join(f", {name}={value}" for name, value in named.items())
     return f"fallline.{'minimize' if evidence.link == 'none' else 'fit'}({given}{inner})"
+
+
+def _of_table(column: str) -> str:
+    """The column of the table that a column of the model was made of: ``dest`` of ``dest=HNL`` and ``dest is missing``."""
+    return column.split("=")[0].removesuffix(" is missing")
 
 
 def _option(name: str, value: str) -> str:
