@@ -81,7 +81,8 @@ def rule(
         )
         return Ruling(Verdict.NOISE_LIMITED, Certainty.SUSPECTED, sentence)
     why = {
-        "budget": f"the budget of {run.passes:,.0f} passes is spent", "time": "the time is up", "interrupt": "it was stopped",
+        "budget": f"the budget of {math.floor(run.passes + 1e-9):,} passes is spent",
+        "time": "the time is up", "interrupt": "it was stopped",
     }.get(reason, reason)  # fmt: skip
     sentence = f"{why}{bound}; the gradient is {_shrunk(run)} of its size at the start."
     return Ruling(Verdict.UNFINISHED, Certainty.MEASURED, sentence)

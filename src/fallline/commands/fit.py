@@ -159,7 +159,7 @@ def save(console: Console, result: Result, out: Path | None, plot: Path | None, 
             console.labelled("saved", "nothing: weights of this run are of no use")
         return None
     result.save(out)
-    model, rows = shlex.quote(str(out)), shlex.quote(file.name) if file is not None else "new.csv"
+    model, rows = shlex.quote(str(out)), shlex.quote(str(file)) if file is not None else "new.csv"
     following = [f"fallline predict {model} {rows}", f"fallline report {model}"]
     if str(result.verdict) in GOES_ON and file is not None:
         following[0] = f"fallline fit --resume {model}"
