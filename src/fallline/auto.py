@@ -8,6 +8,8 @@ the same, many rows                  first on a sample of the rows; then L-BFGS 
                                      preconditioned by the second derivatives of the sample, step 1, backtracking
 nothing: many classes, the matrix    L-BFGS preconditioned by the second derivatives within each class, of a sample of
   of them all too dear               the rows where these are many
+the same, sparse rows, fewer than    row by row: each row's best step in turn (dual ascent)
+  the columns, a ridge
 nothing: too many unknowns           smooth: L-BFGS preconditioned by the diagonal of the second derivatives;
                                      else accelerated gradient descent with restart at 1/L, or backtracking
 nothing but a batch size             Adam at a rate found by trial runs, falling along a cosine
@@ -19,10 +21,12 @@ any other rule (Adam, ...)           a rate found by trial runs, falling along a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from fallline.ascent import RowByRow, ascends
 from fallline.curvature import Curvature, batch_curvature, largest_curvature
 from fallline.errors import SettingError
 from fallline.objective import ModelObjective, Objective
@@ -46,6 +50,7 @@ from fallline.rates.backtracking import Backtracking
 from fallline.rates.constant import Constant
 from fallline.rates.cosine import Cosine
 from fallline.rows._base import Array, Rows
+from fallline.rows.arrays import ArrayRows
 from fallline.stops.certificate import Hope
 
 RECOVERIES = (
@@ -70,6 +75,7 @@ class Plan:
     curvature: Curvature | None = None
     sample: Rows | None = None  # rows to solve on first
     hope: Hope | None = None  # when to try for a proof
+    prove: Callable[[Array, Array], float | None] | None = None  # where the rule knows how low J can be
 
 
 def plan_model(
@@ -117,6 +123,10 @@ def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: i
     if count is not None and not worth_sampling(objective, rows, theta, count):
         count = None
     if not affordable(rows, theta, count or rows.m, once=objective.constant_curvature(theta, rows)):
+        if isinstance(rows, ArrayRows) and ascends(objective, rows):
+            by_rows = RowByRow(objective, rows, theta.shape[1:], seed)
+            if by_rows.compiles:
+                return _row_by_row(by_rows, unknowns)
         if classes > 1 and class_matrices_fit(theta):
             return _class_by_class(objective, rows, theta, rate, seed)
         return Plan(
@@ -139,6 +149,15 @@ def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: i
         as_optimizer(rule), rate, f"{how} ({unknowns:,} unknowns), so that a step of 1 is right",
         by_curvature(objective, sample, rows, price), RECOVERIES, sample=sample,
         hope=Hope(LOOSER * rows.m / count),
+    )  # fmt: skip
+
+
+def _row_by_row(rule: RowByRow, unknowns: int) -> Plan:
+    """The automatic method for sparse rows that are fewer than the columns."""
+    return Plan(
+        rule, Constant(1.0, why="each row's step is the best for it"),
+        f"row by row, by dual ascent ({rule.rows.m:,} rows make {unknowns:,} unknowns, too many for a matrix of them)",
+        hope=Hope(1.0, lowest=lambda: rule.about), prove=rule.prove,
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from fallline.balance import best_shift
 from fallline.curved import inverse_curvature
 from fallline.duality import duality_gap
 from fallline.inverse import Inverse
@@ -178,63 +179,30 @@ def _rank(objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse,
 
 
 SLACK = 2.0  # the curvature that counts, along s, may be kept better than the mean of all rows
-RADII = (0.5, 0.1, 2.0)  # of z, in which the floor under the curvature of the intercept is taken
-FLOORS = 20_000_000  # numbers in the floors of the rows that are asked: K x K for each of them
-LENT = 0.1  # of the ridge's curvature, lent to the intercept
 
 
 def ridge_bound(objective: ModelObjective, rows: Rows, theta: Array, s: Array) -> float | None:
-    """The bound that a ridge gives at the cost of a pass or less, for any number of unknowns; None without a ridge.
+    """The bound that a ridge gives at the cost of a few passes, for any number of unknowns; None without a ridge.
 
-    Without an intercept H_low = l2 I at every theta. With one, (a + b)^2 >= (1 - t) b^2 - (1/t - 1) a^2 for the parts a
-    of the weights and b of the intercept in a row's change of z: for 1/t - 1 = LENT l2 / sigma, where sigma bounds the
-    data's curvature along the weights, H_low = l2 (1 - LENT) I for the weights beside (1 - t) c for the intercept; c is
-    the mean floor of the rows' curvature within a radius that is checked afterwards.
+    Without an intercept J curves by l2 at least in all directions, so  J - J* <= |s|^2 / (2 l2).  With one, so does the
+    least of J over the intercept, as a function of the weights, whose gradient is that of J at theta', which is theta with
+    the intercept that is best for its weights:
+
+        J(theta) - J*  <=  J(theta) - J(theta') + |s'_w|^2 / (2 l2).
     """
     l2 = objective.penalty.curvature
     if not l2:
         return None
-    sw, sb = objective.scaling.split(s)
     if not objective.scaling.intercept:
-        return float(np.vdot(sw, sw)) / (2.0 * l2)
-    longest = max(float(objective.scaling.squared_lengths(b.X).max()) for b in rows.blocks())
-    some = rows
-    if theta.ndim == 2 and rows.m * theta.shape[1] ** 2 > FLOORS:  # a part's floor under the intercepts is one too
-        some = rows.sample(max(1, FLOORS // theta.shape[1] ** 2), np.random.default_rng(0)).as_part(rows.total_weight)
-    for radius in RADII:
-        found = _ridge_verified(objective, some, theta, sw, sb, l2, radius, longest)
-        if found is not None:
-            return found
-    return None
-
-
-def _ridge_verified(
-    objective: ModelObjective, rows: Rows, theta: Array, sw: Array, sb: Array, l2: float, radius: float, longest: float
-) -> float | None:
-    lent, apart = LENT * l2, 1.0 if theta.ndim == 1 else np.sqrt(2.0)
-    constant, own = objective.constant_curvature(theta, rows), float(np.vdot(sw, sw)) / (l2 - lent)
-    if not constant and 2.0 * np.sqrt(own * longest / (l2 - lent)) * apart > radius:  # known before a look at the rows
+        return float(np.vdot(s, s)) / (2.0 * l2)
+    shift = best_shift(objective, rows, functools.partial(objective.forward, theta), theta[0].size)
+    if shift is None:
         return None
-
-    def sums(batch: Batch) -> tuple[Array, float]:
-        z = objective.forward(theta, batch)
-        floor = objective.loss.curvature_floor(batch.y, z, np.full(len(z), radius))
-        c = objective.weighted(floor, batch) * batch.share
-        size = c if c.ndim == 1 else np.einsum("ikk->i", c)  # of a matrix: its trace, which bounds it
-        lengths = objective.scaling.squared_lengths(batch.X)
-        return c.sum(axis=0), float(size @ lengths)
-
-    classes = 1 if theta.ndim == 1 else theta.shape[1]
-    mean, sigma = rows.sum(sums, width=classes * classes)
-    kept = lent / (max(sigma, 1e-300) + lent)  # 1 - t
-    values, vectors = np.linalg.eigh(np.atleast_2d(mean))
-    along = vectors.T @ np.atleast_1d(sb)
-    live = values > 1e-12 * max(float(values[-1]), 1e-300)
-    if np.any(np.abs(along[~live]) > 1e-9 * np.linalg.norm(along) + ROUND_OFF):
-        return None
-    nu_square = own + float(np.sum(along[live] ** 2 / values[live])) / kept
-    reach = np.sqrt(longest / (l2 - lent)) + 1.0 / np.sqrt(kept * float(values[live].min(initial=np.inf)))
-    return nu_square / 2.0 if constant or 2.0 * np.sqrt(nu_square) * reach * apart <= radius else None
+    settled = theta.copy()
+    settled[-1] += shift if theta.ndim == 2 else shift[0]
+    J, g = objective.value_and_grad(settled, rows)
+    sw, _ = objective.scaling.split(g)
+    return max(objective.value(theta, rows) - J, 0.0) + float(np.vdot(sw, sw)) / (2.0 * l2)
 
 
 def _row_norms(A: Array) -> Array:

@@ -5,14 +5,18 @@ For every u whose weighted sum is zero (where there is an intercept), with v = 1
     J*  >=  D(u)  =  -1/W sum_i weight_i (phi*(y_i, u_i) - u_i offset_i)  -  sum_j (|v_j| - l1_j)_+^2 / (2 l2_j),
 
 phi* being the loss's convex conjugate (``Loss.conjugate``); where l2_j = 0, |v_j| must not exceed l1_j. The slopes of the
-loss at theta are such a u after two small corrections, and J(theta) - D(u) tends to zero with the subgradient.
+loss at theta, moved to its best intercept, are such a u after two small corrections, and J(theta) - D(u) tends to zero with
+the subgradient.
 (Fenchel; for the lasso Osborne, Presnell and Turlach 2000.)
 """
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
+from fallline.balance import best_shift
 from fallline.objective import ModelObjective
 from fallline.rows._base import Array, Batch, Rows
 
@@ -31,8 +35,13 @@ def duality_gap(objective: ModelObjective, rows: Rows, theta: Array) -> float | 
     if np.any((l1 == 0.0) & (l2 == 0.0)) or np.isfinite(low).any() or np.isfinite(high).any():
         return None
 
+    shift: Array | None = None
+    if objective.scaling.intercept:
+        shift = best_shift(objective, rows, functools.partial(objective.forward, theta), theta[0].size)
+
     def slopes(batch: Batch) -> Array:
-        return objective.loss.slope(batch.y, objective.forward(theta, batch))
+        z = objective.forward(theta, batch)
+        return objective.loss.slope(batch.y, z if shift is None else z + (shift if z.ndim == 2 else shift[0]))
 
     u = rows.each(slopes, theta[0].size)
     balanced = _balanced(objective, rows, u) if objective.scaling.intercept else u

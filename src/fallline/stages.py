@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.ascent import ascends
 from fallline.auto import Plan, plan_model
 from fallline.certificate import FACTOR_LIMIT, gap_bound
 from fallline.history import History
@@ -44,6 +45,7 @@ SMALL_GRADIENT = (
     1e-3  # times sqrt(tol), for the gap goes with the gradient squared: 1e-6 of the first for a tol of 1e-6
 )
 PERFECT = 1e-20  # of the loss of the best constant: a fit so close has its weights to about ten digits
+DEAR = 5e8  # columns times squared rows: about half a second for the space of the rows
 SPACING = 10.0  # passes between tries for a proof that costs three
 FLOOR_ROWS = 4096  # are enough to know the size of what rounding does
 LEAST_GRADIENT = 1e-12  # of the first gradient: what is left is mostly round-off
@@ -120,7 +122,7 @@ class Stage(NamedTuple):
 
 def train_stages(job: Job, form: Loss, theta: Array) -> Stage:
     """Train, in the space of the rows where these are fewer than the columns."""
-    space = _row_space(job, theta)
+    space = _row_space(job, form, theta)
     if space is None:
         return _ladder(job, form, theta)
     inner = replace(job, rows=space.rows, scaling=space.scaling, outward=space.outward)
@@ -160,7 +162,7 @@ def _ladder(job: Job, form: Loss, theta: Array) -> Stage:
     return stage._replace(form=form, run=replace(stage.run, passes=passes, steps=steps))
 
 
-def _row_space(job: Job, theta: Array) -> RowSpace | None:
+def _row_space(job: Job, form: Loss, theta: Array) -> RowSpace | None:
     """Coordinates for fewer rows than columns, where nothing is named and theta starts, and so stays, among the rows."""
     asked = job.settings
     auto = asked.optimizer == "auto" and asked.learning_rate == "auto" and asked.batch_size is None
@@ -170,6 +172,11 @@ def _row_space(job: Job, theta: Array) -> RowSpace | None:
     if not auto or not job.rows.m < job.rows.n or job.rows.m > EIGEN_LIMIT or np.any(job.scaling.split(theta)[0]):
         return None
     if parts is None or not job.penalty.smooth or np.ptp(parts[1]) > 0.0:
+        return None
+    dear = theta.size > FACTOR_LIMIT and job.rows.n * job.rows.m**2 > DEAR
+    if dear and ascends(
+        ModelObjective(form, job.penalty, job.scaling), job.rows
+    ):  # sparse rows are better asked as they are
         return None
     return row_space(job.rows, job.scaling)
 
@@ -189,7 +196,7 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
     )
     part, warm = job.part(plan, theta), None
     among = proving(job.rows, part, theta)
-    prove = functools.partial(gap_bound, objective, job.rows, among=among)
+    prove = plan.prove or functools.partial(gap_bound, objective, job.rows, among=among)
     origin = initial_theta(None, best_constant(form, job.rows, job.classes), job.scaling, job.classes)
     guess = best_constant(form, job.rows, job.classes)
     around: Rows = job.rows
@@ -218,6 +225,7 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
         precondition=plan.precondition, recoveries=plan.recoveries if asked.auto_fix else 0,
         check_loss=job.check_loss(form), best_on_check=asked.patience > 0,
         observers=job.observers(objective, plan, resolution, steps, before), seed=asked.seed, shuffle=asked.shuffle,
+        end_when_diverged=plan.prove is None,  # a rule that raises a bound on J* gets there, whatever J does on the way
     )  # fmt: skip
     return Stage(objective, plan, run if warm is None else after(warm, run), prove, form, resolution, floor)
 

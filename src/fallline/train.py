@@ -157,9 +157,10 @@ def train(
     leap = leaping(
         objective, rows, optimizer, rate, theta, batch_size, horizon
     )  # the steps between two records, compiled
-    ending, step, look = Ending("budget"), 0, Look(rows, 0, 0.0, True, True, None)
+    ending, step, look, more = Ending("budget"), 0, Look(rows, 0, 0.0, True, True, None), 0.0
 
     for look in _looks(rows, batch_size, seed if shuffle else None, stride, only_records=leap is not None):
+        look = look._replace(passes=look.passes + more)
         step = look.step
         # forward: predictions; loss J(theta); backward: gradient
         J, g = objective.value_and_grad(theta, look.batch)
@@ -220,6 +221,7 @@ def train(
         else:
             G = g if objective.smooth else (theta - objective.prox(theta - lr * g, lr)) / lr
             move, next_state = optimizer.update(G, state, lr)
+        more += optimizer.passes(next_state)
         kept = Kept(theta, J, g, state, metric.fall(g, move) if metric else float(np.vdot(G, move)))
         theta, state = theta + move if objective.smooth else objective.land(theta, move), next_state
         if leap and look.rest is not None and len(look.rest.order):

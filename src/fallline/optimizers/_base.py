@@ -57,6 +57,10 @@ class Optimizer(abc.ABC, Generic[State]):
     def update(self, g: Array, state: State, lr: float) -> tuple[Array, State]:
         """The move to add to theta, and the next state. Pure: neither `g` nor `state` is changed."""
 
+    def passes(self, state: State) -> float:
+        """Over the rows, that the step to this state made beside that of its gradient: none, but for rules that ask rows."""
+        return 0.0
+
     def answer(self, theta: Array, state: State) -> Array:
         """The parameters to report when the run stands at `theta`: theta, or an average for rules that average."""
         return theta

@@ -125,7 +125,7 @@ def _products(rows: ArrayRows, coef: Array, b: Array) -> Callable[[], tuple[Any,
 
         return of_codes
     if not isinstance(X, np.ndarray):
-        entries, across = (X.data, _unsigned(X.indices), _unsigned(X.indptr)), np.ascontiguousarray(coef)
+        entries, across = (X.data, unsigned(X.indices), unsigned(X.indptr)), np.ascontiguousarray(coef)
 
         def of_entries() -> Any:
             back = np.zeros_like(across)
@@ -170,7 +170,7 @@ def _kernel(rows: ArrayRows) -> Any:
 
         return by_codes
     if not isinstance(X, np.ndarray):
-        data, indices, indptr = X.data, _unsigned(X.indices), _unsigned(X.indptr)
+        data, indices, indptr = X.data, unsigned(X.indices), unsigned(X.indptr)
 
         def by_entries(loss: Any, y: Any, *rest: Any, keep: bool) -> Any:
             return sparse.by_rows(loss, data, indices, indptr, y, *rest, keep=keep)
@@ -198,7 +198,7 @@ def _pieces(rows: ArrayRows) -> int:
     return max(2, min(PIECES, worth))
 
 
-def _unsigned(indices: Any) -> Any:
+def unsigned(indices: Any) -> Any:
     """The same bits as unsigned numbers: checked when they came in, so none is negative."""
     return indices.view(np.uint32 if indices.dtype.itemsize == 4 else np.uint64)
 
@@ -239,7 +239,7 @@ def gram(rows: ArrayRows, c: Array) -> tuple[Array, Array]:
         kernel: Any = coded.gram
         entries: tuple[Any, ...] = X.numbers.T, X.places.view(np.uint64), X.codes.T
     else:
-        kernel, entries = sparse.gram, (X.data, _unsigned(X.indices), _unsigned(X.indptr))
+        kernel, entries = sparse.gram, (X.data, unsigned(X.indices), unsigned(X.indptr))
 
     def part(piece: tuple[int, int]) -> tuple[Array, Array]:
         G, pull = np.zeros((n, n)), np.zeros(n)
@@ -281,7 +281,7 @@ def coded_moments(rows: ArrayRows) -> Moments:
 def sparse_moments(rows: ArrayRows) -> Moments:
     """The same for CSR rows, in two passes over the stored entries; entries that are not stored are zeros."""
     X, n = rows.X, rows.n
-    entries = (X.data, _unsigned(X.indices), _unsigned(X.indptr), NONE if rows.weight is None else rows.weight)
+    entries = (X.data, unsigned(X.indices), unsigned(X.indptr), NONE if rows.weight is None else rows.weight)
 
     def first(piece: tuple[int, int]) -> tuple[Column, ...]:
         total, stored, count = np.zeros((3, n))

@@ -60,13 +60,17 @@ class Certificate(Stop):
 class Hope(NamedTuple):
     """What bound to expect of a proof at a point, before paying for it: `caution` times the estimate at hand.
 
-    The estimate is the preconditioner's decrement, or |slope|^2 / (2 `ridge`) where `ridge` is given. Steps that
-    double the digits each time are worth waiting for: they ask for a caution of millions.
+    The estimate is the preconditioner's decrement; or |slope|^2 / (2 `ridge`) where `ridge` is given; or J - `lowest`()
+    where a rule knows about how low J can be. Steps that double the digits each time are worth waiting for: they ask for a
+    caution of millions.
     """
 
     caution: float
     ridge: float = 0.0
+    lowest: Callable[[], float] | None = None
 
     def bound(self, point: Point) -> float:
         """The bound to be expected; NaN where nothing is known."""
+        if self.lowest is not None:
+            return self.caution * max(point.J - self.lowest(), 0.0)
         return self.caution * (point.norm**2 / (2.0 * self.ridge) if self.ridge else point.decrement)
