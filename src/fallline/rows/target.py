@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FEW_CLASSES = 20  # distinct whole numbers: up to here a column of them is taken for labels when the task is guessed
 
+FEW = 1000
 ROWS_A_CLASS = 10  # rows for each of them on average: codes come again and again, measurements do not
 
 Labels = tuple[Any, ...]
@@ -72,12 +73,16 @@ def encode_target(y: Any, loss: Loss, classes: Labels | None = None) -> tuple[ND
         labels = classes if classes is not None else labels_of(values, loss)
         numbers_ = _as_numbers(values, loss) if labels is None else _codes(values, labels)
     _check(numbers_, loss)
-    if classes is None and len(numbers_) > 1 and loss.task == "number" and np.all(numbers_ == numbers_[0]):
+    if classes is None and len(numbers_) > 1 and loss.task == "number" and _all_one(numbers_):
         raise TargetError(
             f"The target is constant: all {len(numbers_):,} values are {numbers_[0]:g}, so there is nothing to learn. "
             "Is it the right column?"
         )
     return numbers_, labels
+
+
+def _all_one(values: NDArray[np.float64]) -> bool:
+    return all(bool((some == values[0]).all()) for some in (values[:FEW], values))  # the first few tell, nearly always
 
 
 def numbers_of(values: NDArray[Any], loss: Loss, labels: Labels | None) -> NDArray[np.float64]:
@@ -106,13 +111,15 @@ def _in_a_line(y: Any) -> NDArray[Any]:
 
 def _as_numbers(values: NDArray[Any], loss: Loss) -> NDArray[np.float64]:
     try:
-        floats = values.astype(np.float64)
+        floats = values.astype(np.float64, copy=not values.flags.writeable)  # compiled passes want one that is
     except (TypeError, ValueError):
         row = next(i for i, v in enumerate(values) if not _is_number(v))
         raise TargetError(
             f"{loss.name.capitalize()} loss needs numbers as targets ({loss.targets}); row {row:,} is "
             f"{str(values[row])!r}. For labels use loss='logistic' (two) or loss='softmax' (several)."
         ) from None
+    if np.isfinite(floats.sum()):  # nearly always
+        return floats
     bad = ~np.isfinite(floats)
     if bad.any():
         row = int(np.argmax(bad))
@@ -175,6 +182,8 @@ def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _refuse_dates(values: NDArray[Any]) -> None:
+    if values.dtype.kind in "biuf":
+        return
     first = next(iter(values[~_missing(values)][:1]), None)
     if values.dtype.kind in "mM" or isinstance(first, (datetime.date, datetime.time, datetime.timedelta)):
         raise TargetError(

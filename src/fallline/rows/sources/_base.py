@@ -35,6 +35,11 @@ class Source(abc.ABC):
         return False
 
     @property
+    def rows(self) -> int | None:
+        """About how many there are, and rather more than fewer; None where that cannot be told without reading them."""
+        return None
+
+    @property
     def size(self) -> int | None:
         """Bytes of the rows as they are stored; None where nobody knows."""
         return None

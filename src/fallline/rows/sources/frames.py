@@ -28,6 +28,10 @@ class FrameSource(Source):
         return self.frame.iter_slices(BATCH_ROWS)
 
     @property
+    def rows(self) -> int:
+        return self.frame.height
+
+    @property
     def size(self) -> int:
         return int(self.frame.estimated_size())
 
@@ -46,6 +50,7 @@ class LazySource(Source):
         self.query, self.name, self._fingerprint, self._size = query, name, fingerprint, size
         self.files: list[Path] = []
         self.dates = False  # whether text may become dates
+        self.counted = False  # whether the files say how many rows they have
         self._forms: dict[str, str] | None = None  # of the columns that do
 
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
@@ -78,6 +83,15 @@ class LazySource(Source):
     @property
     def changed(self) -> bool:
         return bool(self.files) and stamp(self.files) != self._fingerprint
+
+    @property
+    def rows(self) -> int | None:
+        import polars as pl
+
+        try:
+            return int(self.query.select(pl.len()).collect().item()) if self.counted else None
+        except _reading_errors():  # to be told when they are read
+            return None
 
     @property
     def size(self) -> int | None:

@@ -30,6 +30,7 @@ PLACES, PLACE_BYTES = 15, 1 << 16  # and some lines at so many places further on
 CHUNK = 32 << 20  # bytes that are parsed together
 SOME_LINES = 50_000  # are looked at together when the one that does not fit is searched
 PACKED = (".gz", ".zst", ".zstd", ".zlib")
+MORE_ROWS = 1.05  # times as many rows as the sampled lines tell
 TRUTH = "true or false"  # the form of truth values
 
 
@@ -50,7 +51,8 @@ class TextSource(Source):
             if _header(file) != (self.separator, self.header):
                 raise DataError(f"{file}: its columns are not those of {files[0].name}; read them one by one.")
         self._measured: set[Path] = set()  # files whose lines were found to be of one width
-        self.kinds = _kinds(_sample(files, self.separator, self.header), self.separator, files[0])
+        sample = _sample(files, self.separator, self.header)
+        self.kinds, self._line = _kinds(sample, self.separator, files[0]), _line_length(sample)
 
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
         import polars as pl
@@ -72,6 +74,11 @@ class TextSource(Source):
     @property
     def changed(self) -> bool:
         return self._fingerprint is not None and stamp(self.files) != self._fingerprint
+
+    @property
+    def rows(self) -> int | None:
+        packed = any(file.suffix.lower() in PACKED for file in self.files)
+        return None if packed else int(MORE_ROWS * self._size / self._line)
 
     @property
     def size(self) -> int:
@@ -194,6 +201,14 @@ def _as(cells: pl.Series, kind: Kind, separator: str) -> pl.Series:
     if kind.form is not None:
         return read_dates(cells, kind.form)
     return (cells if separator == "," else cells.str.replace(",", ".", literal=True)).cast(kind.dtype, strict=False)
+
+
+def _line_length(sample: pl.DataFrame) -> float:
+    """Bytes of a line, on average, without quotation marks."""
+    import polars as pl
+
+    cells = sample.select(pl.all().str.len_bytes().mean().fill_null(0.0)).row(0) if sample.height else ()
+    return max(1.0, float(sum(cells)) + sample.width)
 
 
 def _header(file: Path) -> tuple[str, tuple[str, ...]]:
