@@ -81,6 +81,17 @@ def encode_target(y: Any, loss: Loss, classes: Labels | None = None) -> tuple[ND
     return numbers_, labels
 
 
+def different(values: NDArray[Any]) -> NDArray[Any]:
+    """np.unique, which sorts all of them; where they are few, most are told by those of the first rows."""
+    found = np.unique(values[:FEW])
+    if len(values) <= FEW or len(found) > FEW_CLASSES:
+        return np.unique(values)
+    others = np.ones(len(values), dtype=bool)
+    for label in found:
+        others &= values != label
+    return np.union1d(found, values[others]) if others.any() else found
+
+
 def _all_one(values: NDArray[np.float64]) -> bool:
     return all(bool((some == values[0]).all()) for some in (values[:FEW], values))  # the first few tell, nearly always
 
@@ -134,7 +145,7 @@ def labels_of(values: NDArray[Any], loss: Loss) -> Labels | None:
     """The labels in order; None where they are shares between 0 and 1, which two classes may have."""
     if values.dtype.kind == "f":
         floats = _as_numbers(values, loss)
-        if loss.task == "two classes" and len(np.unique(floats)) > 2 and np.all((floats >= 0.0) & (floats <= 1.0)):
+        if loss.task == "two classes" and len(different(floats)) > 2 and np.all((floats >= 0.0) & (floats <= 1.0)):
             return None  # shares
     missing = _missing(values)
     if missing.any():
@@ -143,7 +154,7 @@ def labels_of(values: NDArray[Any], loss: Loss) -> Labels | None:
             "Drop these rows."
         )
     try:
-        found = np.unique(values)
+        found = different(values)
     except TypeError:  # labels of several kinds have no order; their words do
         raise TargetError("The target's labels are of several kinds (text and numbers); make them all text.") from None
     if len(found) < 2:
@@ -161,6 +172,10 @@ def labels_of(values: NDArray[Any], loss: Loss) -> Labels | None:
 
 def _codes(values: NDArray[Any], labels: Labels) -> NDArray[np.float64]:
     known = np.array(labels, dtype=object) if values.dtype.kind == "O" else np.asarray(labels)
+    if len(known) == 2 and values.dtype.kind in "biuf":
+        second = values == known[1]
+        if np.all(second | (values == known[0])):
+            return np.asarray(second, dtype=np.float64)
     order = np.searchsorted(known, values)
     codes = np.minimum(order, len(labels) - 1)
     unknown = known[codes] != values

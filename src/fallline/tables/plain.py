@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 TILE = 4096  # rows that are laid down together, which stay near the processor from column to column
+MOST_PIECES = 4  # of a frame that are laid down one by one: to join more is faster
 SEEN = 1 << 16  # rows that are summed up together, whatever frames they come in: so the sums are always the same
 
 
@@ -126,9 +127,11 @@ def _lay(columns: list[pl.Series], X: NDArray[np.float64]) -> None:
     """X[i, j] = columns[j][i]."""
     import polars as pl
 
-    pieces = [cells.cast(pl.Float64).get_chunks() for cells in columns]
-    if len({tuple(map(len, own)) for own in pieces}) > 1:  # as a rule all columns come in the same pieces
-        pieces = [[cells.cast(pl.Float64).rechunk()] for cells in columns]
+    floats = [cells if cells.dtype == pl.Float64 else cells.cast(pl.Float64) for cells in columns]
+    pieces = [cells.get_chunks() for cells in floats]
+    alike = len({tuple(map(len, own)) for own in pieces}) == 1  # as a rule all columns come in the same pieces
+    if not alike or len(pieces[0]) > MOST_PIECES:
+        pieces = [[cells.rechunk()] for cells in floats]
     first = 0
     for some in zip(*pieces, strict=True):
         values = [cells.to_numpy() for cells in some]

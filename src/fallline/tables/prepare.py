@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -81,6 +81,8 @@ def prepare(source: Source, asked: Asked, progress: Progress | None = None) -> P
     found = cache.found(source, asked)
     if found is not None:
         return found
+    source = source.without(asked.drop)
+    source.again = True
     while True:
         try:
             return _read(source, asked, cache, progress)
@@ -112,7 +114,7 @@ def _read(source: Source, asked: Asked, cache: Any, progress: Progress | None) -
     frames: list[pl.DataFrame] = []
     size, rows, streaming, plain, budget = 0, 0, None, None, asked.budget
     for frame in source.frames(frame_room(budget)):
-        frame = dropped(frame, asked)
+        frame = dropped(frame, asked, source.unread)
         if not rows:
             check_columns(frame.columns, asked)
             plain = Plain.begun(frame, asked, source.rows)
@@ -223,12 +225,16 @@ def _learned(values: Any, asked: Asked, lost: Counter[str]) -> _Learned:
     return _Learned(form, why, y, classes, *_split(values, asked, classes is not None), lost)
 
 
-def dropped(frame: pl.DataFrame, asked: Asked) -> pl.DataFrame:
-    """The table without the columns that are not wanted; raises DataError for one that is not there."""
-    for name in asked.drop:
+def dropped(frame: pl.DataFrame, asked: Asked, unread: Sequence[str] = ()) -> pl.DataFrame:
+    """The table without the columns that are not wanted; raises DataError for one that is not there.
+
+    Those that were not read have been there.
+    """
+    gone = [name for name in asked.drop if name not in unread]
+    for name in gone:
         if name not in frame.columns:
             raise DataError(f"--drop: there is no column '{name}' to drop.{suggest(name, frame.columns)}")
-    return type(frame)([cells for cells in frame.iter_columns() if cells.name not in asked.drop])
+    return type(frame)([cells for cells in frame.iter_columns() if cells.name not in gone]) if gone else frame
 
 
 def check_link(form: Loss, asked: Asked) -> None:

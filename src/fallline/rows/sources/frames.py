@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,17 @@ class LazySource(Source):
                 yield self._dated(frame) if self.dates else frame
         except _reading_errors() as error:
             raise DataError(f"{self.name} cannot be read: {brief(error)}.") from None
+
+    def without(self, columns: Sequence[str]) -> LazySource:
+        try:
+            known = set(self.query.collect_schema().names())
+        except _reading_errors():  # to be told when it is read
+            return self
+        if not set(columns) < known:
+            return self
+        rest = copy.copy(self)
+        rest.query, rest.unread = self.query.drop(columns), columns
+        return rest
 
     def _dated(self, frame: pl.DataFrame) -> pl.DataFrame:
         if self._forms is None:  # the first frame tells; what does not hold to it later is text after all
