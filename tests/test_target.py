@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fallline.errors import DataError, SchemaError, TargetError
 from fallline.losses import as_loss
 from fallline.rows.table import read_table
-from fallline.rows.target import encode_target, guess_loss, target_column, with_target
+from fallline.rows.target import different, encode_target, guess_loss, target_column, with_target
 
 pl = pytest.importorskip("polars")
 
@@ -218,3 +218,16 @@ def test_rows_without_a_target() -> None:
     assert with_target(frame, "y")[0]["t"].to_list() == ["a", "c"]
     with pytest.raises(TargetError, match="empty in all 4 rows"):
         with_target(frame, "n")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(5000) % 2, (np.arange(5000) % 2).astype(float), np.r_[np.zeros(3000), np.nan, 2.0, np.nan],
+        np.r_[np.zeros(3000, dtype=int), np.arange(50)], np.arange(5000) % 999, np.array(["b", "a"] * 2000),
+        np.arange(5000) > 4990, np.array(["b", "a"] * 2000, dtype=object), np.r_[np.full(2000, np.nan), 1.0],
+    ],
+    ids=lambda values: f"{values.dtype}",
+)  # fmt: skip
+def test_different_values_are_those_of_numpy(values: np.typing.NDArray[np.generic]) -> None:
+    np.testing.assert_array_equal(different(values), np.unique(values))

@@ -68,7 +68,8 @@ def conclude_model(
     coef = kept
     if np.ndim(intercept) == 1 and objective.loss.link == "softmax":
         coef, intercept = centred(coef, intercept, free=objective.penalty.smooth and not objective.penalty.curvature)
-    baseline = constant_loss(objective.loss, job.rows, constant)
+    known = objective.loss is job.form
+    baseline = stage.worst if known else constant_loss(objective.loss, job.rows, constant)
     check = None if job.held is None else check_quality(objective, job.held, theta, constant)
     evidence = evidence_after(before, job, objective, run, theta, J, gap, ruling, apart, baseline, check)
     told: Inference | str = "inference=True was not given."

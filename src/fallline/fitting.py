@@ -241,7 +241,9 @@ def train_rows(
         )
     if settings.inference:
         settings = replace(settings, tol=min(settings.tol, LAST_DIGITS))
-    job = Job(rows, held, scaling, rule, settings, _unit(form, summary), classes, source, scaling, summary, form)
+    job = Job(
+        rows, held, scaling, rule, settings, _unit(form, summary), classes, source, scaling, summary, form, constant
+    )
     result: Result | None = None
     try:
         stage = train_stages(job, form, theta)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from fallline.grams import class_gram, gram, sparse_hessian, weighted_rows
 from fallline.losses._base import Loss, quiet
 from fallline.penalties._base import Penalty
 from fallline.rows._base import Array, Batch, Rows
@@ -22,7 +23,6 @@ from fallline.scaling import NO_SPREAD, Scaling
 ROUNDED = 4e-16  # of a prediction: what its sum is known to
 MISSED = 0.5  # of a column's spread: a sample that lacks so much of it says little of it
 LANDED = 1e-15  # of where the entry came from: a step to zero that missed it by round-off
-GRAM_ROWS = 256  # at once: their weighted copies for all classes stay in the cache (twice as fast as 2,048)
 PARTS, WIDE = (
     4,
     2000,
@@ -76,6 +76,7 @@ class ModelObjective(Objective):
     penalty: Penalty
     scaling: Scaling
     lacking: Array | None = None  # share of each column's spread that is not in the rows: see ``for_sample``
+    _last: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)  # rows, theta, J, gradient
 
     def for_sample(self, sample: Rows) -> ModelObjective:
         """The same for second derivatives of a sample of the rows, which may lack rare levels.
@@ -98,7 +99,7 @@ class ModelObjective(Objective):
     def value_and_grad(self, theta: Array, batch: Batch | Rows | None) -> tuple[float, Array]:
         assert batch is not None
         if isinstance(batch, Rows):
-            J, g = self._pass(theta, batch)
+            J, g = self._passed(theta, batch)
         else:
             J, g = self._sum(theta, batch)
         w, _ = self.scaling.split(theta)
@@ -128,19 +129,20 @@ class ModelObjective(Objective):
     @quiet
     def hessian(self, theta: Array, rows: Rows, curvature: CurvatureOf | None = None) -> Array:
         """The matrix of second derivatives, (p K, p K); `curvature` may replace phi'' by another (m,) or (m, K, K)."""
+        anywhere = curvature is None and theta.ndim == 1 and self.constant_curvature(theta, rows)
 
         def weights(batch: Batch) -> Array:
-            z = self.forward(theta, batch)
+            z = np.zeros(len(batch.y)) if anywhere else self.forward(theta, batch)
             c = self.loss.curvature(batch.y, z) if curvature is None else curvature(batch, z)
             return self.weighted(c, batch) * batch.share
 
         def part(batch: Batch) -> Array:
-            inner, c = self.scaling.rows(batch.X), weights(batch)
-            return inner.T @ (inner * c[:, None]) if c.ndim == 1 else _class_gram(inner, c)
+            c = weights(batch)
+            return gram(self.scaling, batch.X, c) if c.ndim == 1 else class_gram(self.scaling.rows(batch.X), c)
 
         p, classes = theta.shape[0], theta.shape[1] if theta.ndim == 2 else 1
         if rows.n**2 * rows.m**2 > DENSER * rows.stored**2 and not len(self.scaling.far):
-            H = _sparse_hessian(self.scaling, rows, rows.each(weights, classes * classes))
+            H = sparse_hessian(self.scaling, rows, rows.each(weights, classes * classes))
         else:  # also where columns are far from zero: an expanded square would lose the digits that proofs need
             H = rows.sum(part, width=min(PARTS * theta.size, max(theta.size, WIDE)), room=theta.size**2)
         penalised = np.arange((p - self.scaling.intercept) * classes)
@@ -165,7 +167,7 @@ class ModelObjective(Objective):
 
         if rows.n**2 * rows.m**2 > DENSER * rows.stored**2 and not len(self.scaling.far):
             own = rows.each(weights, classes)
-            H = np.stack([_sparse_hessian(self.scaling, rows, own[:, k]) for k in range(classes)])
+            H = np.stack([sparse_hessian(self.scaling, rows, own[:, k]) for k in range(classes)])
         else:
             H = rows.sum(part, width=min(PARTS * theta.size, max(theta.size, WIDE)), room=theta.size * p)
         penalised = np.arange(p - self.scaling.intercept)
@@ -184,7 +186,7 @@ class ModelObjective(Objective):
         for batch in rows.blocks(theta.size * classes):
             z = self.forward(theta, batch)
             c = self.loss.curvature(batch.y, z) if curvature is None else curvature(batch, z)
-            A = _weighted_rows(self.scaling.rows(batch.X), np.asarray(self.weighted(c, batch) * batch.share))
+            A = weighted_rows(self.scaling.rows(batch.X), np.asarray(self.weighted(c, batch) * batch.share))
             R = np.asarray(np.linalg.qr(np.vstack([R, A]), mode="r"))
         factor: Array = R
         return factor
@@ -192,9 +194,11 @@ class ModelObjective(Objective):
     def constant_curvature(self, theta: Array, rows: Rows) -> bool:
         """Whether the curvature is the same however far one goes, as for squared loss: then one matrix is enough."""
         batch = next(iter(rows.blocks()))
-        z = self.forward(theta, batch)[:1]
-        everywhere = self.loss.curvature_floor(batch.y[:1], z, np.full(1, np.inf))
-        return bool(np.all(everywhere == self.loss.curvature(batch.y[:1], z)) and np.all(everywhere > 0.0))
+        offset = None if batch.offset is None else batch.offset[:1]
+        first = batch._replace(X=batch.X[:1], y=batch.y[:1], offset=offset)
+        z = self.forward(theta, first)
+        everywhere = self.loss.curvature_floor(first.y, z, np.full(1, np.inf))
+        return bool(np.all(everywhere == self.loss.curvature(first.y, z)) and np.all(everywhere > 0.0))
 
     @quiet
     def resolution(self, theta: Array, rows: Rows) -> float:
@@ -271,6 +275,12 @@ class ModelObjective(Objective):
     def smooth(self) -> bool:
         return self.penalty.smooth
 
+    def _passed(self, theta: Array, rows: Rows) -> tuple[float, Array]:
+        """The same as when it was last asked, where it is asked for the same: a run begins where its floor was measured."""
+        if not (self._last and self._last[0] is rows and np.array_equal(self._last[1], theta)):
+            self._last[:] = [rows, theta.copy(), *self._pass(theta, rows)]
+        return self._last[2], self._last[3]
+
     def _pass(self, theta: Array, rows: Rows) -> tuple[float, Array]:
         """Mean loss and its gradient over all rows: compiled where that pays, else block by block in NumPy."""
         summed = rows.fused(self.loss, *self.scaling.outward(theta))
@@ -325,55 +335,3 @@ class FunctionObjective(Objective):
     @property
     def smooth(self) -> bool:
         return self.penalty is None or self.penalty.smooth
-
-
-def _weighted_rows(inner: Array, c: Array) -> Array:
-    """A with A^T A = sum_i c_i x'_i x'_i^T; for c (m, K, K) K rows for each row, by the root of its matrix."""
-    if c.ndim == 1:
-        return np.sqrt(np.maximum(c, 0.0))[:, None] * inner
-    values, vectors = np.linalg.eigh(c)
-    roots = np.sqrt(np.maximum(values, 0.0))[:, :, None] * np.swapaxes(vectors, 1, 2)
-    return np.asarray(np.einsum("ij,iak->iajk", inner, roots).reshape(len(c) * c.shape[1], -1))
-
-
-def _sparse_hessian(scaling: Scaling, rows: Rows, c: Array) -> Array:
-    """sum_i c_i x'_i x'_i^T, (p, p); for c (m, K, K) the block matrix (p K, p K) of the class pairs.
-
-    Sparse rows stay sparse: c (x - shift)(x - shift)^T is expanded instead of centring x.
-    """
-
-    def block(own: Array) -> Array:
-        (G, pull), total = rows.gram(np.ascontiguousarray(own)), float(own.sum())
-        G -= np.outer(scaling.shift, pull - total * scaling.shift)
-        G -= np.outer(pull, scaling.shift)
-        G /= scaling.scale
-        G /= scaling.scale[:, None]
-        if not scaling.intercept:
-            return G
-        side = (pull - total * scaling.shift) / scaling.scale
-        return np.block([[G, side[:, None]], [side[None, :], np.array([[total]])]])
-
-    if c.ndim == 1:
-        return block(c)
-    classes, p = c.shape[1], rows.n + scaling.intercept
-    H = np.empty((p, classes, p, classes))
-    for k in range(classes):
-        for q in range(k + 1):
-            H[:, k, :, q] = H[:, q, :, k] = block(c[:, k, q])
-    return H.reshape(p * classes, p * classes)
-
-
-def _class_gram(inner: Array, c: Array) -> Array:
-    """For each class k one product of inner^T with the rows weighted by c_kq for all q <= k side by side."""
-    rows, p = inner.shape
-    classes = c.shape[1]
-    H = np.zeros((classes, p, classes, p))
-    for begin in range(0, rows, GRAM_ROWS):
-        some, weights = inner[begin : begin + GRAM_ROWS], c[begin : begin + GRAM_ROWS]
-        for k in range(classes):
-            weighted = weights[:, k, : k + 1, None] * some[:, None, :]
-            H[k, :, : k + 1] += (some.T @ weighted.reshape(len(some), -1)).reshape(p, k + 1, p)
-    for k in range(classes):
-        for q in range(k):
-            H[q, :, k] = H[k, :, q]  # the block of (q, k) is that of (k, q): each is symmetric
-    return H.transpose(1, 0, 3, 2).reshape(p * classes, p * classes)

@@ -66,6 +66,7 @@ class Job:
     outer_scaling: Scaling
     summary: DataSummary
     form: Loss  # that was asked for
+    constant: Any  # the best constant prediction for it
     outward: Callable[[Array], Array] | None = None  # to the coordinates of all columns, where training has others
 
     def check_loss(self, form: Loss) -> Callable[[Array], float] | None:
@@ -118,6 +119,7 @@ class Stage(NamedTuple):
     form: Loss  # the loss that was asked for
     resolution: float  # of J: what rounding does to a loss that is zero
     floor: float  # a loss that is none: a perfect fit has J* = 0, and no tolerance relative to that can be met
+    worst: float  # the loss of the best constant
 
 
 def train_stages(job: Job, form: Loss, theta: Array) -> Stage:
@@ -197,8 +199,8 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
     part, warm = job.part(plan, theta), None
     among = proving(job.rows, part, theta)
     prove = plan.prove or functools.partial(gap_bound, objective, job.rows, among=among)
-    origin = initial_theta(None, best_constant(form, job.rows, job.classes), job.scaling, job.classes)
-    guess = best_constant(form, job.rows, job.classes)
+    guess = job.constant if form is job.form else best_constant(form, job.rows, job.classes)
+    origin = initial_theta(None, guess, job.scaling, job.classes)
     around: Rows = job.rows
     if not job.scaling.intercept and np.ndim(guess) == 0:  # zeros may lie absurdly far from any prediction
         around = (
@@ -209,7 +211,8 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
     J, g = objective.value_and_grad(origin, around)
     steep = float(np.linalg.norm(objective.least_slope(origin, g)))
     few = around.sample(FLOOR_ROWS, np.random.default_rng(asked.seed))
-    floor, resolution = PERFECT * min(J, constant_loss(form, job.rows, guess)), objective.resolution(origin, few)
+    worst = constant_loss(form, job.rows, guess)
+    floor, resolution = PERFECT * min(J, worst), objective.resolution(origin, few)
     if asked.tol > 0.0:  # with a tolerance of zero the digits of the weights are asked for, beyond those of J
         floor = max(floor, resolution)
     if plan.sample is not None:
@@ -227,7 +230,7 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
         observers=job.observers(objective, plan, resolution, steps, before), seed=asked.seed, shuffle=asked.shuffle,
         end_when_diverged=plan.prove is None,  # a rule that raises a bound on J* gets there, whatever J does on the way
     )  # fmt: skip
-    return Stage(objective, plan, run if warm is None else after(warm, run), prove, form, resolution, floor)
+    return Stage(objective, plan, run if warm is None else after(warm, run), prove, form, resolution, floor, worst)
 
 
 def _stops(

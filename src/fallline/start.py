@@ -15,6 +15,7 @@ from fallline.scaling import NO_SPREAD, Scaling
 Array = NDArray[np.floating]
 
 MOST_POLISHING, POLISHED = 30, 1e-12  # Newton's steps, and their size, relative, at which they end
+AT_ONCE = 1 << 16  # targets whose losses stay near the processor
 MOST_DIFFERENT = 10_000  # targets that are counted one by one
 MOST_STEP = 2.0  # of one of them on a link's own scale: far from the optimum the curvature says little
 
@@ -36,16 +37,19 @@ def _best_constant(loss: Loss, rows: Rows) -> Any:
         few = _different(rows)
         if few is not None:  # classes and counts: each value once, with the weight of its rows
             return loss.start(*few, None)
-    guess = loss.start(y, np.ones(len(y)) if weight is None else weight, offset)
+    guess = loss.start(y, np.broadcast_to(1.0, len(y)) if weight is None else weight, offset)
     return guess if len(y) == rows.m else _polished(loss, rows, guess)
 
 
 def constant_loss(loss: Loss, rows: Rows, constant: Any) -> float:
     """The mean loss of the best constant prediction; X has no part in it."""
     total = 0.0
-    for y, weight, offset in rows.sides():
-        values = loss.value(y, _constant(constant, len(y), offset))
-        total += float(values.sum() if weight is None else weight @ values)
+    for sides in rows.sides():
+        for first in range(0, len(sides[0]), AT_ONCE):
+            y, weight, offset = (None if side is None else side[first : first + AT_ONCE] for side in sides)
+            assert y is not None
+            values = loss.value(y, _constant(constant, len(y), offset))
+            total += float(values.sum() if weight is None else weight @ values)
     return total / rows.total_weight
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fallline.relations import Relations
 from fallline.rows._base import Batch, Moments, Rows
+from fallline.rows.arrays import ArrayRows
 
 if TYPE_CHECKING:
     from fallline.rows.encoder import Encoder
@@ -62,21 +63,35 @@ def summarise(
     relations: Relations | None = None,
 ) -> DataSummary:
     """Look at all rows; `ordered` False says that y are class codes, whose mean means nothing."""
-    total = rows.total_weight
     mean, square, low, high = rows.moments() or _moments(rows)
     sd = np.sqrt(np.maximum(square, 0.0))
     sd = np.where((sd > 0.0) | (high == low), sd, (high - low) / 2.0)  # squares of very small numbers vanish
     sd[sd <= ROUND_OFF * np.abs(mean)] = 0.0
-    y_mean = sum(float(y.sum() if w is None else w @ y) for y, w, _ in rows.sides()) / total
-    y_square = sum(float(_square(y - y_mean, w)) for y, w, _ in rows.sides()) / total
+    y_mean, y_square, y_low, y_high = _of_targets(rows)
     return DataSummary(
         names, rows.m, mean, sd, low, high, target_name,
         y_mean if ordered else math.nan,
         math.sqrt(y_square) if ordered else math.nan,
-        min(float(y.min()) for y, _, _ in rows.sides()),
-        max(float(y.max()) for y, _, _ in rows.sides()),
+        y_low,
+        y_high,
         dict(missing or {}), relations,
     )  # fmt: skip
+
+
+def _of_targets(rows: Rows) -> tuple[float, float, float, float]:
+    """Mean, mean square about it, lowest and highest."""
+    if isinstance(rows, ArrayRows):  # a column like any other
+        column = rows.beside(rows.y[:, None])
+        column.whole = max(rows.whole, rows.stored)
+        found = column.moments()
+        if found is not None:
+            mean, square, low, high = (float(of[0]) for of in found)
+            return mean, square, low, high
+    total = rows.total_weight
+    mean = sum(float(y.sum() if w is None else w @ y) for y, w, _ in rows.sides()) / total
+    square = sum(float(_square(y - mean, w)) for y, w, _ in rows.sides()) / total
+    ends = [(float(y.min()), float(y.max())) for y, _, _ in rows.sides()]
+    return mean, square, min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def _square(d: Any, weight: Any) -> float:

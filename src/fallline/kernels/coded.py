@@ -13,7 +13,7 @@ import numpy as np
 from fallline.kernels.compile import Kernel
 from fallline.kernels.judge import judge
 
-ROWS = 64  # at once: enough for each column's loop to work on several rows, few enough to stay in the cache
+ROWS = 256  # at once: enough for each column's loop to work on several rows, few enough to stay in the cache
 
 
 def _by_codes(
@@ -36,10 +36,22 @@ def _by_codes(
             x = numbers[j, first:last]
             for i in range(k):
                 z[i] += x[i] * slopes[j]
-        for j in range(len(codes)):
-            c = codes[j, first:last]
+        j = 0
+        while j + 4 <= len(codes):  # four groups at once: a quarter of the traffic to z
+            c0, c1, c2, c3 = (
+                codes[j, first:last],
+                codes[j + 1, first:last],
+                codes[j + 2, first:last],
+                codes[j + 3, first:last],
+            )
             for i in range(k):
-                z[i] += coef[c[i]]
+                z[i] += coef[c0[i]] + coef[c1[i]] + coef[c2[i]] + coef[c3[i]]
+            j += 4
+        while j < len(codes):
+            c0 = codes[j, first:last]
+            for i in range(k):
+                z[i] += coef[c0[i]]
+            j += 1
         loss_sum, slope_sum = judge(loss, y[first:last], weight[first:last], offset[first:last], z, r, v)
         J += loss_sum
         total += slope_sum
@@ -48,10 +60,25 @@ def _by_codes(
             for i in range(k):
                 s += r[i] * x[i]
             across[j] += s
-        for j in range(len(codes)):
-            c = codes[j, first:last]
+        j = 0
+        while j + 4 <= len(codes):  # and rows with the same code after one another wait for one another only once
+            c0, c1, c2, c3 = (
+                codes[j, first:last],
+                codes[j + 1, first:last],
+                codes[j + 2, first:last],
+                codes[j + 3, first:last],
+            )
             for i in range(k):
-                back[c[i]] += r[i]
+                back[c0[i]] += r[i]
+                back[c1[i]] += r[i]
+                back[c2[i]] += r[i]
+                back[c3[i]] += r[i]
+            j += 4
+        while j < len(codes):
+            c0 = codes[j, first:last]
+            for i in range(k):
+                back[c0[i]] += r[i]
+            j += 1
     return J, total
 
 

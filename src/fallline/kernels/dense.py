@@ -112,19 +112,34 @@ def _moments(X: Any, weight: Any, begin: Any, end: Any, sums: Any, squares: Any,
     """Weighted sums and sums of squares of x - x_first, and the extremes, of each column; return the sum of weights."""
     n = X.shape[1]
     total = 0.0
-    for j in range(n):
-        low[j] = X[begin, j]
-        high[j] = X[begin, j]
-    for i in range(begin, end):
+    start = X[begin].astype(np.float64)
+    low[:], high[:] = start, start
+    i = begin
+    while i + 4 <= end:  # four rows at once: a quarter of the traffic to the sums
+        r0, r1, r2, r3 = X[i], X[i + 1], X[i + 2], X[i + 3]
+        w0, w1, w2, w3 = 1.0, 1.0, 1.0, 1.0
+        if len(weight):
+            w0, w1, w2, w3 = weight[i], weight[i + 1], weight[i + 2], weight[i + 3]
+        total += w0 + w1 + w2 + w3
+        for j in range(n):
+            x0, x1, x2, x3 = np.float64(r0[j]), np.float64(r1[j]), np.float64(r2[j]), np.float64(r3[j])
+            low[j] = min(low[j], min(min(x0, x1), min(x2, x3)))
+            high[j] = max(high[j], max(max(x0, x1), max(x2, x3)))
+            d0, d1, d2, d3 = x0 - start[j], x1 - start[j], x2 - start[j], x3 - start[j]
+            sums[j] += w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3
+            squares[j] += w0 * d0 * d0 + w1 * d1 * d1 + w2 * d2 * d2 + w3 * d3 * d3
+        i += 4
+    while i < end:
         w = weight[i] if len(weight) else 1.0
         total += w
         for j in range(n):
             x = np.float64(X[i, j])
-            d = x - np.float64(X[begin, j])
+            d = x - start[j]
             sums[j] += w * d
             squares[j] += w * d * d
             low[j] = min(low[j], x)
             high[j] = max(high[j], x)
+        i += 1
     return total
 
 

@@ -13,11 +13,17 @@ STEPS = 200  # of which about 50 halve a bracket to the last digit
 LONGEST = 2.0  # units of the first step; doubled until the optimum is bracketed: keeps exponentials in range
 
 
+def average(values: Array, weight: Array) -> float:
+    """The weighted mean; `weight` may be one number, broadcast, which then needs no sum of its own."""
+    return float(values.mean() if weight.strides == (0,) else np.average(values, weights=weight))
+
+
 def newton_start(loss: Loss, y: Array, weight: Array, offset: Array | None, guess: float, unit: float = 1.0) -> float:
     """The constant b that minimises sum weight phi(y, b + offset), from `guess`, for slopes that stay finite.
 
     `unit` is the width of the loss's bend on the scale of z: the first step is at most 2 units long.
     """
+    weight = np.ascontiguousarray(weight)
     shift = np.zeros_like(weight) if offset is None else offset
     b, total, longest = guess, float(weight.sum()), LONGEST * unit
     low, high = -np.inf, np.inf
@@ -49,5 +55,6 @@ def weighted_quantile(y: Array, weight: Array, tau: float) -> float:
 
 def log_sum(weight: Array, t: Array) -> float:
     """Log sum weight e^t, also where e^t itself is too large or too small for a float."""
+    weight = np.ascontiguousarray(weight)
     top = float(t[weight > 0.0].max())
     return top + float(np.log(weight @ np.exp(np.minimum(t - top, 0.0))))

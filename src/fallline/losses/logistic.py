@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fallline.losses._base import Array, Loss, Task, first_bad, negative_entropy
-from fallline.losses._start import newton_start
+from fallline.losses._start import average, newton_start
 
 RAREST = 1e-9  # a class share: keeps the start finite where one class (almost) never occurs
 
@@ -58,11 +58,11 @@ class Logistic(Loss):
         return mu
 
     def start(self, y: Array, weight: Array, offset: Array | None) -> float:
-        share = float(np.clip(np.average(y, weights=weight), RAREST, 1.0 - RAREST))
+        share = float(np.clip(average(y, weight), RAREST, 1.0 - RAREST))
         b = float(np.log(share / (1.0 - share)))
         if offset is None or share in (RAREST, 1.0 - RAREST):
             return b
-        return newton_start(self, y, weight, offset, b - float(np.average(offset, weights=weight)))
+        return newton_start(self, y, weight, offset, b - average(offset, weight))
 
     def check_targets(self, y: Array) -> str | None:
         bad = (y < 0.0) | (y > 1.0)

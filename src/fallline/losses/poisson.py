@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fallline.losses._base import Array, Loss, first_bad, negative_entropy, quiet
-from fallline.losses._start import log_sum
+from fallline.losses._start import average, log_sum
 
 FEWEST = 1e-9  # a mean count: keeps the start finite where all counts are zero
 
@@ -58,7 +58,7 @@ class Poisson(Loss):
     def start(self, y: Array, weight: Array, offset: Array | None) -> float:
         total = float(weight.sum())
         exposure = float(np.log(total)) if offset is None else log_sum(weight, offset)
-        return float(np.log(max(float(weight @ y), FEWEST * total))) - exposure
+        return float(np.log(max(total * average(y, weight), FEWEST * total))) - exposure
 
     def check_targets(self, y: Array) -> str | None:
         bad = y < 0.0

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fallline.losses._base import Array, Loss
+from fallline.losses._start import average
 
 
 @dataclass(frozen=True)
@@ -49,4 +50,4 @@ class Squared(Loss):
         return z
 
     def start(self, y: Array, weight: Array, offset: Array | None) -> float:
-        return float(np.average(y if offset is None else y - offset, weights=weight))
+        return average(y if offset is None else y - offset, weight)

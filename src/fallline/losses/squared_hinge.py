@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fallline.losses._base import Array, Loss, Task, first_bad
-from fallline.losses._start import newton_start
+from fallline.losses._start import average, newton_start
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class SquaredHinge(Loss):
         return (z > 0.0).astype(z.dtype)
 
     def start(self, y: Array, weight: Array, offset: Array | None) -> float:
-        guess = float(np.average(2.0 * y - 1.0, weights=weight))
+        guess = average(2.0 * y - 1.0, weight)
         if offset is None:
             return guess
-        return newton_start(self, y, weight, offset, guess - float(np.average(offset, weights=weight)))
+        return newton_start(self, y, weight, offset, guess - average(offset, weight))
 
     def check_targets(self, y: Array) -> str | None:
         bad = (y != 0.0) & (y != 1.0)

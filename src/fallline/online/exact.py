@@ -21,6 +21,7 @@ from fallline.rows.compress import BLOCK_ROWS, stacked
 from fallline.scaling import NO_SPREAD, Scaling
 from fallline.settings import Settings
 from fallline.stages import Job, Stage, train_stages
+from fallline.start import best_constant
 from fallline.summary import ROUND_OFF, Provenance, summarise
 
 Array = NDArray[np.floating]
@@ -66,11 +67,12 @@ class ExactStream:
         scaling = Scaling(np.zeros(n), scale, False)
         rows = ArrayRows(np.ascontiguousarray(A[:, 1 : n + 1]), A[:, b].copy(), total_weight=self.total)
         rule = penalty.scaled(np.where(scale < NO_SPREAD, scale, 1.0))
+        form = Squared()
         job = Job(
             rows, None, scaling, rule, Settings(penalty, tol=tol), float(spread[b]) or 1.0, 1, Provenance(), scaling,
-            summarise(rows, ("",) * n, ""), Squared(),
+            summarise(rows, ("",) * n, ""), form, best_constant(form, rows),
         )  # fmt: skip
-        stage = train_stages(job, Squared(), np.zeros(n))
+        stage = train_stages(job, form, np.zeros(n))
         coef, _ = scaling.outward(stage.run.best.theta)
         coef = penalty.project(coef)
         return coef, float(mean[b] - mean[1 : n + 1] @ coef) if intercept else 0.0, stage

@@ -50,6 +50,7 @@ class ArrayRows(Rows):
         self.whole = (
             0  # numbers in all rows, where these are a block of others: what is worth it for those is for these
         )
+        self.known: Moments | None = None  # where whoever made them has looked already
         if total_weight is None:
             total_weight = float(self.m) if weight is None else float(weight.sum())
         self.total_weight = total_weight
@@ -105,6 +106,8 @@ class ArrayRows(Rows):
         return compiled.fused_classes(self, loss, coef, b) if coef.ndim == 2 else compiled.fused(self, loss, coef, b)
 
     def moments(self) -> Moments | None:
+        if self.known is not None:
+            return self.known
         if max(self.stored, self.whole) < kernels.FROM_NUMBERS and not isinstance(self.X, Coded):
             return None
         from fallline.rows import compiled
@@ -138,6 +141,14 @@ class ArrayRows(Rows):
         """Other columns of the same rows."""
         return ArrayRows(X, self.y, self.weight, self.offset, self.total_weight)
 
+    def narrowed(self, columns: NDArray[np.intp]) -> ArrayRows:
+        """The same rows with these of the columns, in their order."""
+        if len(columns) == self.n:
+            return self
+        rows = self.beside(np.take(self.X, columns, axis=1))
+        rows.known = None if self.known is None else Moments(*(of[columns] for of in self.known))
+        return rows
+
     def _take(self, chosen: Any, share: float) -> Batch:
         whole = isinstance(chosen, slice) and chosen.start == 0 and chosen.stop >= self.m
         X = self.X if whole else self.X[chosen]
@@ -151,6 +162,17 @@ class ArrayRows(Rows):
             share=share,
             first=chosen.start if isinstance(chosen, slice) else 0,
         )
+
+
+def taken(X: Array, rows: NDArray[np.intp]) -> Array:
+    """X[rows], by all threads."""
+    some = np.empty((len(rows), X.shape[1]), X.dtype)
+
+    def take(piece: tuple[int, int]) -> None:
+        np.take(X, rows[slice(*piece)], axis=0, out=some[slice(*piece)], mode="clip")
+
+    each(take, cut(len(rows), MOST_PIECES))
+    return some
 
 
 def shuffled(m: int, stored: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,27 +203,41 @@ def unsigned(indices: Any) -> Any:
     return indices.view(np.uint32 if indices.dtype.itemsize == 4 else np.uint64)
 
 
+class Part(NamedTuple):
+    """Of the columns of some rows: the sum of weights, means, sums of squares about them, and extremes."""
+
+    total: float
+    mean: Column
+    square: Column
+    low: Column
+    high: Column
+
+
 def moments(rows: ArrayRows) -> Moments | None:
-    """Means, spreads and extremes of dense columns in one pass; None where X lies in no order at all.
-
-    Each piece is centred on its first row, and the pieces are joined by the parallel formula of Chan, Golub and LeVeque
-    (1983), so nothing cancels where the mean is large beside the spread.
-    """
-    X, n = rows.X, rows.n
-    if not (X.flags.c_contiguous or X.flags.f_contiguous):
+    """Means, spreads and extremes of dense columns in one pass; None where X lies in no order at all."""
+    if not (rows.X.flags.c_contiguous or rows.X.flags.f_contiguous):
         return None
-    kernel = dense.moments if X.flags.c_contiguous else dense.moments_by_columns
-    weight = NONE if rows.weight is None else rows.weight
-
-    def part(piece: tuple[int, int]) -> tuple[float, Column, Column, Column, Column]:
-        sums, squares, low, high = np.zeros((4, n))
-        total = kernel(X, weight, *piece, sums, squares, low, high)
-        shift = sums / total if total > 0.0 else sums
-        return total, X[piece[0]] + shift, np.maximum(squares - total * shift * shift, 0.0), low, high
-
     pieces = cut(rows.m, PIECES)
-    total, mean, square, low, high = part(pieces[0])  # alone, so that one thread compiles
-    for more, other, spread, lower, higher in each(part, pieces[1:]):
+    first = part_moments(rows.X, rows.weight, pieces[0])  # alone, so that one thread compiles
+    return joined([first, *each(lambda piece: part_moments(rows.X, rows.weight, piece), pieces[1:])])
+
+
+def part_moments(X: Array, weight: Array | None, piece: tuple[int, int]) -> Part:
+    """Of the rows from the first number to the second, centred on the first of them."""
+    kernel = dense.moments if X.flags.c_contiguous else dense.moments_by_columns
+    sums, squares, low, high = np.zeros((4, X.shape[1]))
+    total = kernel(X, NONE if weight is None else weight, *piece, sums, squares, low, high)
+    shift = sums / total if total > 0.0 else sums
+    return Part(total, X[piece[0]] + shift, np.maximum(squares - total * shift * shift, 0.0), low, high)
+
+
+def joined(parts: list[Part]) -> Moments:
+    """Of all parts together, by the parallel formula of Chan, Golub and LeVeque (1983).
+
+    So nothing cancels where the mean is large beside the spread.
+    """
+    total, mean, square, low, high = parts[0]
+    for more, other, spread, lower, higher in parts[1:]:
         if more > 0.0:
             gap, joint = other - mean, total + more
             mean, square = mean + gap * (more / joint), square + spread + gap * gap * (total * more / joint)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FEW_CLASSES = 20  # distinct whole numbers: up to here a column of them is taken for labels when the task is guessed
 
+FEW = 1000
 ROWS_A_CLASS = 10  # rows for each of them on average: codes come again and again, measurements do not
 
 Labels = tuple[Any, ...]
@@ -72,12 +73,27 @@ def encode_target(y: Any, loss: Loss, classes: Labels | None = None) -> tuple[ND
         labels = classes if classes is not None else labels_of(values, loss)
         numbers_ = _as_numbers(values, loss) if labels is None else _codes(values, labels)
     _check(numbers_, loss)
-    if classes is None and len(numbers_) > 1 and loss.task == "number" and np.all(numbers_ == numbers_[0]):
+    if classes is None and len(numbers_) > 1 and loss.task == "number" and _all_one(numbers_):
         raise TargetError(
             f"The target is constant: all {len(numbers_):,} values are {numbers_[0]:g}, so there is nothing to learn. "
             "Is it the right column?"
         )
     return numbers_, labels
+
+
+def different(values: NDArray[Any]) -> NDArray[Any]:
+    """np.unique, which sorts all of them; where they are few, most are told by those of the first rows."""
+    found = np.unique(values[:FEW])
+    if len(values) <= FEW or len(found) > FEW_CLASSES:
+        return np.unique(values)
+    others = np.ones(len(values), dtype=bool)
+    for label in found:
+        others &= values != label
+    return np.union1d(found, values[others]) if others.any() else found
+
+
+def _all_one(values: NDArray[np.float64]) -> bool:
+    return all(bool((some == values[0]).all()) for some in (values[:FEW], values))  # the first few tell, nearly always
 
 
 def numbers_of(values: NDArray[Any], loss: Loss, labels: Labels | None) -> NDArray[np.float64]:
@@ -106,13 +122,15 @@ def _in_a_line(y: Any) -> NDArray[Any]:
 
 def _as_numbers(values: NDArray[Any], loss: Loss) -> NDArray[np.float64]:
     try:
-        floats = values.astype(np.float64)
+        floats = values.astype(np.float64, copy=not values.flags.writeable)  # compiled passes want one that is
     except (TypeError, ValueError):
         row = next(i for i, v in enumerate(values) if not _is_number(v))
         raise TargetError(
             f"{loss.name.capitalize()} loss needs numbers as targets ({loss.targets}); row {row:,} is "
             f"{str(values[row])!r}. For labels use loss='logistic' (two) or loss='softmax' (several)."
         ) from None
+    if np.isfinite(floats.sum()):  # nearly always
+        return floats
     bad = ~np.isfinite(floats)
     if bad.any():
         row = int(np.argmax(bad))
@@ -127,7 +145,7 @@ def labels_of(values: NDArray[Any], loss: Loss) -> Labels | None:
     """The labels in order; None where they are shares between 0 and 1, which two classes may have."""
     if values.dtype.kind == "f":
         floats = _as_numbers(values, loss)
-        if loss.task == "two classes" and len(np.unique(floats)) > 2 and np.all((floats >= 0.0) & (floats <= 1.0)):
+        if loss.task == "two classes" and len(different(floats)) > 2 and np.all((floats >= 0.0) & (floats <= 1.0)):
             return None  # shares
     missing = _missing(values)
     if missing.any():
@@ -136,7 +154,7 @@ def labels_of(values: NDArray[Any], loss: Loss) -> Labels | None:
             "Drop these rows."
         )
     try:
-        found = np.unique(values)
+        found = different(values)
     except TypeError:  # labels of several kinds have no order; their words do
         raise TargetError("The target's labels are of several kinds (text and numbers); make them all text.") from None
     if len(found) < 2:
@@ -154,6 +172,10 @@ def labels_of(values: NDArray[Any], loss: Loss) -> Labels | None:
 
 def _codes(values: NDArray[Any], labels: Labels) -> NDArray[np.float64]:
     known = np.array(labels, dtype=object) if values.dtype.kind == "O" else np.asarray(labels)
+    if len(known) == 2 and values.dtype.kind in "biuf":
+        second = values == known[1]
+        if np.all(second | (values == known[0])):
+            return np.asarray(second, dtype=np.float64)
     order = np.searchsorted(known, values)
     codes = np.minimum(order, len(labels) - 1)
     unknown = known[codes] != values
@@ -175,6 +197,8 @@ def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _refuse_dates(values: NDArray[Any]) -> None:
+    if values.dtype.kind in "biuf":
+        return
     first = next(iter(values[~_missing(values)][:1]), None)
     if values.dtype.kind in "mM" or isinstance(first, (datetime.date, datetime.time, datetime.timedelta)):
         raise TargetError(

@@ -12,7 +12,7 @@ from fallline.errors import DataError, SchemaError, SettingError, TargetError
 from fallline.family import suggest
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
-from fallline.rows.target import FEW_CLASSES, encode_target, guess_loss, labels_of
+from fallline.rows.target import FEW_CLASSES, different, encode_target, guess_loss, labels_of
 from fallline.tables.asked import Asked
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Targets:
             self.labels = values[:2] if self.many and self.labels is None else self.labels
             if self.many:
                 return
-        new = np.unique(values)
+        new = different(values)
         self.labels = new if self.labels is None else np.union1d(self.labels, new)
         if len(self.labels) > MOST_LABELS:
             if self.labels.dtype.kind not in "iuf":

@@ -109,6 +109,10 @@ class FormulaSource(Source):
         return self.source.changed
 
     @property
+    def rows(self) -> int | None:
+        return self.source.rows
+
+    @property
     def size(self) -> int | None:
         return self.source.size
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from fallline.rows.encoder import Encoder
 from fallline.rows.intake import Named
 from fallline.rows.sources import Source
 from fallline.rows.sources.frames import Widened
-from fallline.rows.target import encode_target, numbers_of
+from fallline.rows.target import encode_target
 from fallline.tables.asked import Asked
 from fallline.tables.choose import (
     Targets,
@@ -28,6 +29,7 @@ from fallline.tables.choose import (
     plain_values,
     sides_of,
 )
+from fallline.tables.plain import Plain
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,6 +81,8 @@ def prepare(source: Source, asked: Asked, progress: Progress | None = None) -> P
     found = cache.found(source, asked)
     if found is not None:
         return found
+    source = source.without(asked.drop)
+    source.again = True
     while True:
         try:
             return _read(source, asked, cache, progress)
@@ -108,20 +112,25 @@ def _read(source: Source, asked: Asked, cache: Any, progress: Progress | None) -
     from fallline.tables.stream import Streaming
 
     frames: list[pl.DataFrame] = []
-    size, rows, streaming = 0, 0, None
-    for frame in source.frames(frame_room(asked.budget)):
-        frame = dropped(frame, asked)
+    size, rows, streaming, plain, budget = 0, 0, None, None, asked.budget
+    for frame in source.frames(frame_room(budget)):
+        frame = dropped(frame, asked, source.unread)
         if not rows:
             check_columns(frame.columns, asked)
+            plain = Plain.begun(frame, asked, source.rows)
         rows += frame.height
         if progress is not None:
             progress("reading", rows)
         if streaming is not None:
             streaming.add(frame)
             continue
-        frames.append(frame)
         size += int(frame.estimated_size())
-        if IN_MEMORY * size > asked.budget:
+        scarce = IN_MEMORY * size > budget
+        if plain is not None and (scarce or not plain.add(frame)):
+            frames, plain = [plain.frame()], None
+        if plain is None:
+            frames.append(frame)
+        if scarce:
             streaming = Streaming(source, asked, cache, progress)
             for frame in frames:
                 streaming.add(frame)
@@ -133,6 +142,9 @@ def _read(source: Source, asked: Asked, cache: Any, progress: Progress | None) -
     if streaming is not None:
         return streaming.finish()
     cache.close(finished=True)
+    if plain is not None and plain.finished():
+        return _prepare_plain(plain, asked, source.name)
+    frames = frames if plain is None else [plain.frame()]
     return prepare_frame(frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=True), asked, source.name)
 
 
@@ -146,13 +158,7 @@ def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
     check_columns(frame.columns, asked)
     lost: Counter[str] = Counter()
     frame = choose_rows(frame, asked, lost)
-    values, targets = plain_values(frame[asked.target]), Targets(asked.target)
-    targets.see(values)
-    form, why = targets.settle(asked, lost)
-    check_link(form, asked)
-    targets.classes(form)
-    _, classes = encode_target(values, form)  # complains with the row, and counts all of them
-    train, held = _split(values, asked, classes is not None)
+    found = _learned(plain_values(frame[asked.target]), asked, lost)
 
     def learn(part: pl.DataFrame) -> Encoder:
         return Encoder.learn(
@@ -161,29 +167,74 @@ def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
 
     if asked.na == "refuse":  # holes are counted over all rows, not only those to train on
         learn(frame)
-    encoder = learn(frame if len(held) == 0 else frame[train])
+    encoder = learn(frame if found.train is None else frame[found.train])
     holes = {column.name: frame[column.name].null_count() for column in encoder.columns}
 
     def rows(chosen: Any) -> ArrayRows:
-        part, y = frame, values
-        if len(chosen) < frame.height:
-            part, y = frame[chosen], values[chosen]
+        part, y = (frame, found.y) if chosen is None else (frame[chosen], found.y[chosen])
         X, _ = encoder.transform(part)
         sides = sides_of(part, asked)
-        return ArrayRows(X, numbers_of(y, form, classes), sides.get("weight"), sides.get("offset"))
+        return ArrayRows(X, y, sides.get("weight"), sides.get("offset"))
 
-    return Prepared(
-        name, form, why, asked, encoder, rows(train), rows(held) if len(held) else None, classes,
-        {name: count for name, count in holes.items() if count}, lost_told(lost), frame.height,
-    )  # fmt: skip
+    return found.prepared(name, asked, encoder, rows, {name: count for name, count in holes.items() if count})
 
 
-def dropped(frame: pl.DataFrame, asked: Asked) -> pl.DataFrame:
-    """The table without the columns that are not wanted; raises DataError for one that is not there."""
-    for name in asked.drop:
+def _prepare_plain(plain: Plain, asked: Asked, name: str) -> Prepared:
+    """The same for a table that has become rows already."""
+    found = _learned(plain_values(plain.targets), asked, Counter())
+    train = plain.rows(found.train, found.y)
+    encoder = Encoder.learn_facts(plain.facts(train), lambda *_: math.nan, asked.target, na=asked.na)  # no hole to fill
+    kept = np.flatnonzero([column in encoder.features for column in plain.kinds])
+
+    def rows(chosen: Any) -> ArrayRows:
+        return (train if chosen is found.train else plain.rows(chosen, found.y)).narrowed(kept)
+
+    return found.prepared(name, asked, encoder, rows, {})
+
+
+class _Learned(NamedTuple):
+    """What the targets have told."""
+
+    form: Loss
+    why: str
+    y: Any
+    classes: tuple[Any, ...] | None
+    train: Any  # the numbers of the rows to train on, in order; None: all of them
+    held: Any  # those of the rows to check on; None: there are none
+    lost: Counter[str]
+
+    def prepared(
+        self, name: str, asked: Asked, encoder: Encoder, rows: Callable[[Any], ArrayRows], holes: dict[str, int]
+    ) -> Prepared:
+        """All together; `rows` makes some of them."""
+        train, held = rows(self.train), None if self.held is None else rows(self.held)
+        told, total = lost_told(self.lost), len(self.y)
+        return Prepared(
+            name, self.form, self.why, asked, encoder, train, held, self.classes, holes, told, total
+        )  # fmt: skip
+
+
+def _learned(values: Any, asked: Asked, lost: Counter[str]) -> _Learned:
+    """The loss, the targets as it takes them, and the rows to train and to check on."""
+    targets = Targets(asked.target)
+    targets.see(values)
+    form, why = targets.settle(asked, lost)
+    check_link(form, asked)
+    targets.classes(form)
+    y, classes = encode_target(values, form)  # complains with the row, and counts all of them
+    return _Learned(form, why, y, classes, *_split(values, asked, classes is not None), lost)
+
+
+def dropped(frame: pl.DataFrame, asked: Asked, unread: Sequence[str] = ()) -> pl.DataFrame:
+    """The table without the columns that are not wanted; raises DataError for one that is not there.
+
+    Those that were not read have been there.
+    """
+    gone = [name for name in asked.drop if name not in unread]
+    for name in gone:
         if name not in frame.columns:
             raise DataError(f"--drop: there is no column '{name}' to drop.{suggest(name, frame.columns)}")
-    return frame.drop(asked.drop)
+    return type(frame)([cells for cells in frame.iter_columns() if cells.name not in gone]) if gone else frame
 
 
 def check_link(form: Loss, asked: Asked) -> None:
@@ -195,14 +246,17 @@ def check_link(form: Loss, asked: Asked) -> None:
 
 
 def _split(values: Any, asked: Asked, classes: bool) -> tuple[Any, Any]:
-    """Row numbers to train on and to hold out; a class that would be held out whole is trained on."""
+    """Row numbers to train on and to hold out, None for all and for none.
+
+    A class that would be held out whole is trained on.
+    """
     m = len(values)
     if round(asked.check * m) == 0 or m < 2:
-        return np.arange(m), np.arange(0)
+        return None, None
     order = np.random.default_rng(asked.seed).permutation(m)
     held = order[: round(asked.check * m)]
     train = order[len(held) :]
     if classes:
         unseen = ~np.isin(values[held], values[train])
         train, held = np.concatenate([train, held[unseen]]), held[~unseen]
-    return np.sort(train), np.sort(held)
+    return np.sort(train), np.sort(held) if len(held) else None

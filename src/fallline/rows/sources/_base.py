@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ class Source(abc.ABC):
     """A table, wherever it is. All frames have the same columns of the same types."""
 
     name: str  # what headers and errors call it
+    unread: Sequence[str] = ()  # columns of it that the frames leave out
+    again = False  # whether who reads it begins again when ``Widened`` is raised
 
     @abc.abstractmethod
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
@@ -23,6 +25,10 @@ class Source(abc.ABC):
 
         `room`: bytes that a frame may have, where memory is scarce; None: as many as are fastest.
         """
+
+    def without(self, columns: Sequence[str]) -> Source:
+        """The same without these columns, where that saves reading them, and all of them are there; else itself."""
+        return self
 
     @property
     def fingerprint(self) -> str | None:
@@ -33,6 +39,11 @@ class Source(abc.ABC):
     def changed(self) -> bool:
         """Whether the rows have changed since this was made, as far as can be told."""
         return False
+
+    @property
+    def rows(self) -> int | None:
+        """About how many there are, and rather more than fewer; None where that cannot be told without reading them."""
+        return None
 
     @property
     def size(self) -> int | None:

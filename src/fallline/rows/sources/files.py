@@ -123,7 +123,7 @@ def _scanned(
     if not len(schema):
         raise DataError(f"{name} has no columns.")
     source = LazySource(query, name, fingerprint, size)
-    source.dates = True
+    source.dates, source.counted = True, suffix in PARQUET and not is_remote(name)
     return source
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ class FrameSource(Source):
         return self.frame.iter_slices(BATCH_ROWS)
 
     @property
+    def rows(self) -> int:
+        return self.frame.height
+
+    @property
     def size(self) -> int:
         return int(self.frame.estimated_size())
 
@@ -46,6 +51,7 @@ class LazySource(Source):
         self.query, self.name, self._fingerprint, self._size = query, name, fingerprint, size
         self.files: list[Path] = []
         self.dates = False  # whether text may become dates
+        self.counted = False  # whether the files say how many rows they have
         self._forms: dict[str, str] | None = None  # of the columns that do
 
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
@@ -56,6 +62,17 @@ class LazySource(Source):
                 yield self._dated(frame) if self.dates else frame
         except _reading_errors() as error:
             raise DataError(f"{self.name} cannot be read: {brief(error)}.") from None
+
+    def without(self, columns: Sequence[str]) -> LazySource:
+        try:
+            known = set(self.query.collect_schema().names())
+        except _reading_errors():  # to be told when it is read
+            return self
+        if not set(columns) < known:
+            return self
+        rest = copy.copy(self)
+        rest.query, rest.unread = self.query.drop(columns), columns
+        return rest
 
     def _dated(self, frame: pl.DataFrame) -> pl.DataFrame:
         if self._forms is None:  # the first frame tells; what does not hold to it later is text after all
@@ -78,6 +95,15 @@ class LazySource(Source):
     @property
     def changed(self) -> bool:
         return bool(self.files) and stamp(self.files) != self._fingerprint
+
+    @property
+    def rows(self) -> int | None:
+        import polars as pl
+
+        try:
+            return int(self.query.select(pl.len()).collect().item()) if self.counted else None
+        except _reading_errors():  # to be told when they are read
+            return None
 
     @property
     def size(self) -> int | None:
