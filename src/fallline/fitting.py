@@ -34,6 +34,7 @@ from fallline.scaling import NO_SPREAD, Scaling
 from fallline.settings import LAST_DIGITS, Settings, patience_of
 from fallline.stages import Job, train_stages
 from fallline.start import best_constant, initial_theta
+from fallline.stopping import stopping_gently
 from fallline.summary import DataSummary, Provenance, summarise
 from fallline.threads import one_blas_thread, use_threads
 
@@ -156,6 +157,14 @@ def fit(
         which rows are streamed from disk; and the folder for those, which is deleted at the end unless it is named.
 
     Raises
+    reference, levels
+        of tables, too: which level of a text has no column, so that the others compare with it: ``"most-frequent"``,
+        ``"none"`` (each has one), or by column, ``{"cut": "Ideal"}``. And how many columns a text may become: a number
+        (5000), beyond which the rarest levels share one; or ``"hash:4096"``, and texts of more levels are hashed into so many.
+
+    Ctrl-C once trains no further: the Result is that of the best so far, unfinished. Twice (in three seconds, or in one
+    fit) it raises KeyboardInterrupt, as it does while a table is read, in other threads than the main one, and where a
+    handler of SIGINT is not Python's own.
     ------
     SettingError, DataError : with where, what was given and what is allowed, before anything is run.
 
@@ -244,8 +253,9 @@ def train_rows(
     job = Job(rows, held, scaling, rule, settings, _unit(form, summary), classes, source, scaling, summary, form)
     result: Result | None = None
     try:
-        stage = train_stages(job, form, theta)
-        result = conclude_model(stage, job, named, constant, settings.told(form), time.perf_counter() - began)
+        with stopping_gently() as stopped:  # before, Ctrl-C is what it always is: nothing is there yet to be kept
+            stage = train_stages(replace(job, stopped=stopped), form, theta)
+            result = conclude_model(stage, job, named, constant, settings.told(form), time.perf_counter() - began)
     finally:
         if isinstance(settings.callback, Logger):
             settings.callback.finish(result)

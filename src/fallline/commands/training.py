@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from fallline.rows.columns import OTHER, Levels
 from fallline.rows.stored import StoredRows
 from fallline.summary import Provenance
 from fallline.tables import Prepared
+from fallline.stopping import stopping_gently
 from fallline.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def run(
     from fallline.rates import as_rate
     from fallline.settings import Settings, patience_of
 
-    with stopping_gently() as stopped, one_blas_thread():
+    with stopping_gently(program=True) as stopped, one_blas_thread():
         settings = Settings(
             penalty=as_penalty(None, options.l1, options.l2, options.bounds), optimizer=optimizer or options.optimizer,
             learning_rate="auto" if options.lr == "auto" else as_rate(options.lr), batch_size=options.batch_size,
@@ -114,28 +113,6 @@ def run(
         return train_rows(
             prepared.rows, prepared.held, prepared.named, prepared.form, settings, source, time.perf_counter()
         )
-
-
-@contextmanager
-def stopping_gently() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether Ctrl-C was pressed; a second Ctrl-C interrupts at once."""
-    pressed = False
-
-    def note(number_: int, frame: Any) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not in the main thread: whoever runs it decides
-        yield lambda: False
-        return
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def until(stopped: Callable[[], bool], frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
