@@ -57,10 +57,11 @@ def test_of_a_function_it_is_the_same() -> None:
     assert out.split() == ["unfinished", "interrupt", "20"]
 
 
-def test_while_nothing_is_recorded_it_stops_too() -> None:
+def test_in_the_middle_of_single_steps() -> None:
     out = run("""
-        threading.Timer(0.5, press).start()
-        print(fallline.fit(X, y, batch_size=1, **endless).stop_reason)
+        def later(event):
+            if event.step == 0: threading.Timer(0.3, press).start()
+        print(fallline.fit(X, y, batch_size=1, callback=later, **endless).stop_reason)
     """)
     assert out.split() == ["interrupt"]
 

@@ -15,11 +15,12 @@ from fallline.errors import SettingError
 from fallline.report.console import Console
 from fallline.report.numbers import number
 from fallline.rows.arrays import ArrayRows
-from fallline.rows.columns import OTHER, Levels
+from fallline.rows.columns import Levels
+from fallline.rows.slopes import Slopes
 from fallline.rows.stored import StoredRows
+from fallline.stopping import stopping_gently
 from fallline.summary import Provenance
 from fallline.tables import Prepared
-from fallline.stopping import stopping_gently
 from fallline.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -126,9 +127,9 @@ def until(stopped: Callable[[], bool], frames: Iterator[pl.DataFrame]) -> Iterat
 def show_header(console: Console, prepared: Prepared) -> None:
     """What was read, guessed, split and prepared, before the first step."""
     encoder, options = prepared.encoder, prepared.asked
-    words = {"text": "category", "boolean": "yes/no", "date": "date"}
+    words = {"text": "category", "boolean": "yes/no", "date": "date", "product": "product"}
     of = [words.get(column.kind, "number") for column in encoder.columns]
-    counts = {word: of.count(word) for word in ("number", "category", "yes/no", "date")}
+    counts = {word: of.count(word) for word in ("number", "category", "yes/no", "date", "product")}
     told = ", ".join(f"{n} {_plural(word, n)}" for word, n in counts.items() if n)
     name = Path(prepared.source).name or prepared.source
     console.labelled("data", f"{name}: {prepared.total:,} rows; {told} -> {len(encoder.features):,} columns")
@@ -210,9 +211,9 @@ def _columns_told(prepared: Prepared) -> list[str]:
     for name, why in prepared.encoder.left_out.items():
         told.append(f"{name} left out: {why}")
     for column in prepared.encoder.columns:
-        if isinstance(column, Levels):
-            rare = "; rare ones are '(other)'" if OTHER in column.levels else ""
-            told.append(f"{column.name}: {len(column.levels) + 1:,} levels, compared with {column.reference!r}{rare}")
+        text = column.text if isinstance(column, Slopes) else column
+        if isinstance(text, Levels):
+            told.append(f"{column.name}: {text.told}")
     return told
 
 

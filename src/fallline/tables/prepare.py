@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,7 +97,6 @@ def _by_formula(source: Source, asked: Asked, progress: Progress | None) -> Prep
     beside = tuple(name for name in (asked.weight, asked.offset, asked.exposure) if name is not None)
     made = FormulaSource(source, formula, beside)
     prepared = prepare(made, replace(asked, target=formula.target, drop=()), progress)
-    prepared.encoder = replace(prepared.encoder, formula=asdict(formula))
     prepared.intercept = formula.intercept
     return prepared
 
@@ -133,7 +132,8 @@ def _read(source: Source, asked: Asked, cache: Any, progress: Progress | None) -
     if streaming is not None:
         return streaming.finish()
     cache.close(finished=True)
-    return prepare_frame(frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=True), asked, source.name)
+    whole = frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=True)
+    return prepare_frame(whole, asked, source.name, source.formula)
 
 
 def frame_room(budget: int) -> int | None:
@@ -141,8 +141,8 @@ def frame_room(budget: int) -> int | None:
     return budget // FRAME_SHARE if budget < SCARCE else None
 
 
-def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
-    """The same for a table in memory."""
+def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str, formula: dict[str, Any] | None = None) -> Prepared:
+    """The same for a table in memory; `formula`: whose terms its columns are."""
     check_columns(frame.columns, asked)
     lost: Counter[str] = Counter()
     frame = choose_rows(frame, asked, lost)
@@ -156,13 +156,14 @@ def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
 
     def learn(part: pl.DataFrame) -> Encoder:
         return Encoder.learn(
-            part, asked.target, na=asked.na, weight=asked.weight, offset=asked.offset, exposure=asked.exposure
-        )
+            part, asked.target, na=asked.na, weight=asked.weight, offset=asked.offset, exposure=asked.exposure,
+            formula=formula, **asked.coding,
+        )  # fmt: skip
 
     if asked.na == "refuse":  # holes are counted over all rows, not only those to train on
         learn(frame)
     encoder = learn(frame if len(held) == 0 else frame[train])
-    holes = {column.name: frame[column.name].null_count() for column in encoder.columns}
+    holes = {name: frame[name].null_count() for name in encoder.reads}
 
     def rows(chosen: Any) -> ArrayRows:
         part, y = frame, values
@@ -173,7 +174,7 @@ def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
         return ArrayRows(X, numbers_of(y, form, classes), sides.get("weight"), sides.get("offset"))
 
     return Prepared(
-        name, form, why, asked, encoder, rows(train), rows(held) if len(held) else None, classes,
+        name, form, why, asked, replace(encoder, formula=formula), rows(train), rows(held) if len(held) else None, classes,
         {name: count for name, count in holes.items() if count}, lost_told(lost), frame.height,
     )  # fmt: skip
 

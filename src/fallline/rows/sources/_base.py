@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,6 +23,11 @@ class Source(abc.ABC):
 
         `room`: bytes that a frame may have, where memory is scarce; None: as many as are fastest.
         """
+
+    @property
+    def formula(self) -> dict[str, Any] | None:
+        """The formula whose terms the columns are, taken apart, as far as it is known after the first frame; or None."""
+        return None
 
     @property
     def fingerprint(self) -> str | None:
