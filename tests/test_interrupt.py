@@ -104,6 +104,26 @@ def test_a_handler_of_the_users_own_is_respected_and_stays() -> None:
     assert out.split() == ["1", "budget", "True"]
 
 
+def test_of_a_table_on_disk_the_rows_stay_for_the_next_run() -> None:
+    out = run("""
+        import tempfile
+        from pathlib import Path
+        import polars as pl
+        from fallline.tables import asked
+        asked.LEAST_MEMORY = 1
+        home = Path(tempfile.mkdtemp())
+        os.environ["XDG_CACHE_HOME"] = str(home)
+        pl.DataFrame(np.column_stack([X, y]), schema=["a", "b", "c", "y"]).write_parquet(home / "t.parquet")
+        def go(**how):
+            result = fallline.fit(home / "t.parquet", "y", memory=5_000, optimizer="descent", max_passes=9, tol=0.0, **how)
+            print(result.stop_reason, len(list((home / "fallline" / "rows").glob("rows-*/train"))))
+            return result
+        go(callback=at(3))
+        print(go().steps)
+    """)
+    assert out.split() == ["interrupt", "1", "budget", "0", "9"]
+
+
 def test_in_another_thread_nothing_is_touched() -> None:
     out = run("""
         seen = []
