@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import fallline
 from fallline.cli import main
-from fallline.errors import DataError, SettingError, SettingTypeError
+from fallline.errors import DataError, ModelFileError, SettingError, SettingTypeError
 from fallline.rows.encoder import Encoder
 from fallline.rows.hashed import bucket
 from fallline.rows.sources import as_source
@@ -289,3 +289,39 @@ def test_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert again.exit_code == 0, again.stderr
     wrong = call(main, ["fit", "t.csv", "--target", "price", "--levels", "many"])
     assert wrong.exit_code == 2 and "levels: got 'many'" in wrong.stderr
+
+
+# However X is held, and whatever a file says
+
+
+@pytest.mark.parametrize("reference", ["most-frequent", "none"])
+def test_dense_sparse_and_codes_hold_the_same(reference: str) -> None:
+    pytest.importorskip("formulaic")
+    frame = homes().with_columns(shop=shops(ROWS)["shop"])
+    result = fallline.fit(frame, "price ~ area*town + shop + area:shop", reference=reference, l2=0.1, levels="hash:16")
+    new = frame[:50].with_columns(
+        town=pl.when(pl.int_range(50) % 4 == 0).then(pl.lit("Z")).otherwise(pl.col("town")),
+        area=pl.when(pl.int_range(50) % 5 == 0).then(None).otherwise(pl.col("area")),
+    )
+    dense, csr, coded = (result.encoder.transform(new, form)[0] for form in ("dense", "csr", "coded"))
+    np.testing.assert_array_equal(csr.toarray(), dense)
+    np.testing.assert_array_equal(coded.toarray(), dense)
+    assert csr.has_sorted_indices and csr.shape[1] == len(result.feature_names)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"buckets": 16', '"buckets": 0'), ('"buckets": 16', '"buckets": "16"'), ('"is": "slopes"', '"is": "moment"'),
+        ('"text": {"is": "levels"', '"text": {"is": "number"'), ('"number": {"is": "number"', '"number": {"is": "slopes"'),
+        ('"varies": true', '"varies": false'), ('"usual": ""', '"usual": "Q"'), ('"number": {', '"number": [], "x": {'),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_refused(before: str, after: str) -> None:
+    pytest.importorskip("formulaic")
+    frame = homes(200).with_columns(shop=shops(200)["shop"])
+    whole = fallline.fit(frame, "price ~ area*town + shop", levels="hash:16").encoder
+    text = whole.to_json()
+    assert len(Encoder.from_json(text).columns) == 4 and before in text
+    with pytest.raises(ModelFileError, match="The model's columns cannot be read"):
+        Encoder.from_json(text.replace(before, after))

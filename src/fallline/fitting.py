@@ -210,7 +210,7 @@ def fit(
         asked = Asked(
             y, form, na, sample_weight, offset, exposure, tuple(drop), share, seed, memory, folder, which, levels
         )
-        coded = {"reference": "\n".join(which) if which != ("most-frequent",) else "", "levels": levels}
+        coded = {"reference": "\n".join(which), "levels": levels}
         settings = replace(settings, given=given | {name: value for name, value in coded.items() if value})
         return _fit_table(X, asked, settings, n_threads, began)
     whose = None if reference == "most-frequent" else reference

@@ -52,8 +52,13 @@ class Rule(NamedTuple):
         """The level of column `name` that has no column. Raises DataError for one that is not there."""
         named = dict(self.references).get(name)
         if named is not None and not known(named):
-            raise DataError(f"reference: column {name!r} has no level {named!r} in the rows to train on.")
+            raise no_level(name, named)
         return named if named is not None else None if self.full else usual
+
+
+def no_level(name: str, level: str) -> DataError:
+    """What is said of a reference that is not there."""
+    return DataError(f"reference: column {name!r} has no level {level!r} in the rows to train on.")
 
 
 def check_references(rule: Rule, facts: dict[str, Facts]) -> None:
@@ -129,7 +134,7 @@ def _levels(facts: Facts, rule: Rule) -> Column | str:
         chosen, pooled = {str(level) for level, _ in counts}, 0
     extra = [OTHER] * (pooled > 0 or OTHER in chosen) + [MISSING] * (marked or MISSING in chosen)
     if reference in special and reference not in extra:
-        raise DataError(f"reference: column {facts.name!r} has no level {reference!r}.")
+        raise no_level(facts.name, reference)
     known = [*sorted(chosen - {*special}), *extra]
     others = tuple(level for level in known if level != reference)
     return Levels(facts.name, others, reference, "" if usual == reference else usual)
@@ -140,7 +145,9 @@ def _hashed(facts: Facts, levels: list[str], reference: str | None, marked: bool
     met = range(buckets) if facts.pruned else {bucket(level, buckets) for level in levels}
     known = [*map(str, sorted(met)), *[MISSING] * marked]
     own = reference if reference is None or reference == MISSING else str(bucket(reference, buckets))
-    if len(known) < 2 or own not in (None, *known):
+    if reference is not None and own not in known:
+        raise no_level(facts.name, reference)
+    if len(known) < 2:
         return "its levels share one bucket"
     usual = str(bucket(levels[0], buckets))
     return Hashed(facts.name, tuple(k for k in known if k != own), own, "" if usual == own else usual, buckets)

@@ -53,7 +53,7 @@ class Collinear(Symptom):
         if full and not evidence.penalised:
             return self.found(
                 Certainty.PROVED,
-                f"Every level of '{full[0]}' has a column, and with the intercept one would be enough less: infinitely many "
+                f"Every level of '{full[0]}' has a column, of which one follows from the other columns: infinitely many "
                 "weights fit equally well.",
                 remedy(evidence, l2="0.001"), column=full[0],
             )  # fmt: skip

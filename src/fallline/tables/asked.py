@@ -86,7 +86,7 @@ def levels_of(given: int | str | None) -> tuple[int, bool]:
 
 
 def references_of(given: str | Mapping[str, str]) -> tuple[str, ...]:
-    """What is asked of references: of one word, or of the levels by column.
+    """What is asked of references, as ``Asked`` has it: of one word, or of the levels by column.
 
     >>> references_of("none"), references_of({"cut": "Ideal"})
     (('none',), ('cut=Ideal',))
@@ -97,7 +97,7 @@ def references_of(given: str | Mapping[str, str]) -> tuple[str, ...]:
         raise SettingTypeError(
             f"reference: got {given!r}; give 'most-frequent', 'none' or a dict from column to level."
         )
-    return (given,)
+    return () if given == REFERENCES[0] else (given,)  # which is what is done unasked
 
 
 def memory_budget(given: int | str | None) -> int:

@@ -116,7 +116,7 @@ class Formula:
             lacking = [name for name in names if name not in known]
             own = [known[name] for name in names if name in known]
             if lacking:
-                left_out[":".join(term)] = left_out.get(lacking[0], "it has one value only")
+                left_out[":".join(term)] = left_out.get(lacking[0], "it is the weight, the offset or the exposure")
             elif len(own) == 1:
                 column = own[0]
                 if first and isinstance(column, Levels):
