@@ -59,13 +59,121 @@ def test_streamed_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     np.testing.assert_allclose(part.coef, whole.coef, rtol=1e-6, atol=1e-7)
 
 
+# A number times text: slopes by level, with the coding of formulaic
+
+SLOPES = [
+    ("price ~ carat:cut", "price ~ carat:C(cut)"),
+    ("price ~ carat*cut", "price ~ carat*C(cut, contr.treatment('ideal'))"),
+    ("price ~ cut + log(carat):cut", "price ~ C(cut, contr.treatment('ideal')) + np.log(carat):C(cut)"),
+    (
+        "price ~ carat + cut:carat + carat:color",
+        "price ~ carat + carat:C(cut, contr.treatment('ideal')) + carat:C(color)",
+    ),
+    ("price ~ carat:cut + carat:color", "price ~ carat:C(cut) + carat:C(color)"),
+    ("price ~ carat:depth:cut - 1", "price ~ carat:depth:C(cut) - 1"),
+    ("price ~ cut + carat - 1", "price ~ C(cut) + carat - 1"),
+    ("price ~ carat:C(year) + depth", "price ~ carat:C(year) + depth"),
+    ("price ~ carat + carat:cut:color", "price ~ carat + carat:pair"),
+]
+
+
+def slopes(rows: int = 3000) -> pl.DataFrame:
+    frame = stones(rows).rename({"my depth": "depth"})
+    cut = pl.when(pl.int_range(rows) % 3 == 0).then(pl.lit("ideal")).otherwise(pl.col("cut"))  # the most frequent one
+    frame = frame.with_columns(cut=cut).with_columns(
+        price=pl.col("carat") * pl.when(pl.col("cut") == "fair").then(2.0).otherwise(3.0)
+        + pl.col("depth")
+        + pl.col("price")
+    )
+    return frame.with_columns(pair=pl.col("cut") + pl.col("color"))
+
+
+@pytest.mark.parametrize(("ours", "theirs"), SLOPES)
+def test_slopes_by_level_span_what_formulaic_spans(ours: str, theirs: str) -> None:
+    frame = slopes()
+    result = fallline.fit(frame, ours, tol=1e-12)
+    y, X = formulaic.model_matrix(theirs, frame.to_pandas())
+    A = X.to_numpy(float)
+    fitted = A @ np.linalg.lstsq(A, y.to_numpy(float), rcond=None)[0]
+    np.testing.assert_allclose(result.predict(frame), fitted[:, 0], rtol=1e-6, atol=1e-7)
+    assert len(result.feature_names) + (result.intercept != 0.0) == np.linalg.matrix_rank(A) == A.shape[1]
+    assert (str(result.verdict), [f.code for f in result.findings if "every row" in f.sentence]) == ("converged", [])
+
+
+def test_slopes_have_the_coefficients_of_formulaic() -> None:
+    frame = slopes()
+    result = fallline.fit(frame, "price ~ carat*cut", tol=1e-13)
+    y, X = formulaic.model_matrix("price ~ carat*C(cut, contr.treatment('ideal'))", frame.to_pandas())
+    theirs = dict(
+        zip(X.columns, np.linalg.lstsq(X.to_numpy(float), y.to_numpy(float), rcond=None)[0][:, 0], strict=True)
+    )
+    cut = "C(cut, contr.treatment('ideal'))"
+    names = {"carat": "carat", "cut=fair": f"{cut}[T.fair]", "carat:cut=fair": f"carat:{cut}[T.fair]",
+             "carat:cut=good": f"carat:{cut}[T.good]"}  # fmt: skip
+    ours = dict(zip(result.feature_names, result.coef, strict=True))
+    np.testing.assert_allclose([ours[n] for n in names], [theirs[n] for n in names.values()], rtol=1e-5)
+    assert result.feature_names == ("carat", "cut=fair", "cut=good", "carat:cut=fair", "carat:cut=good")
+
+
+@pytest.mark.parametrize("rows", [3000, 300_000])  # dense, and numbers beside codes
+def test_slopes_streamed_saved_and_with_holes(rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asked, "LEAST_MEMORY", 1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    few = rows < 10_000
+    frame = slopes(rows).with_columns(
+        cut=pl.when(pl.int_range(rows) % 7 == 3).then(None).otherwise(pl.col("cut")),
+        carat=pl.when(pl.int_range(rows) % 11 == 3).then(None).otherwise(pl.col("carat")),
+    ).select("price", "carat", "cut", "color")  # fmt: skip
+    frame.write_parquet(tmp_path / "t.parquet")
+    formula = "price ~ carat:cut + cut*color"
+    whole, part = (
+        fallline.fit(tmp_path / "t.parquet", formula, l2=1e-3, tol=1e-10, memory=m)
+        for m in (None, 50_000 if few else 4_000_000)
+    )
+    assert part.feature_names == whole.feature_names
+    assert {"carat:cut=(missing)", "carat:cut=ideal", "carat is missing"} < set(whole.feature_names)
+    np.testing.assert_allclose(part.coef, whole.coef, rtol=1e-5, atol=1e-6)
+    whole.save(tmp_path / "m.fall")
+    again = fallline.load(tmp_path / "m.fall")
+    some = frame[:50].with_columns(cut=pl.lit(None), carat=pl.col("carat").cast(pl.String).cast(pl.Float64))
+    np.testing.assert_array_equal(again.predict(some), whole.predict(some))  # a text that is empty everywhere is text
+    if few:
+        X = whole.encoder.transform(frame)[0]
+        at = {name: k for k, name in enumerate(whole.feature_names)}
+        np.testing.assert_array_equal(
+            X[3, [at["carat is missing"], at["carat:cut=(missing)"]]], [1.0, whole_fill(whole)]
+        )
+        assert X[3, at["carat:cut=ideal"]] == 0.0
+        dropped = fallline.fit(frame, "price ~ carat:cut", na="drop")
+        assert dropped.summary.rows == frame.drop_nulls(["carat", "cut"]).height
+
+
+def whole_fill(result: fallline.Result) -> float:
+    return next(part.fill for part in result.encoder.reads.values() if part.name == "carat")
+
+
+def test_many_slopes_stay_sparse_in_memory() -> None:
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {"x": rng.random(30_000), "t": [f"L{k % 300}" for k in range(30_000)], "y": rng.random(30_000)}
+    )
+    result = fallline.fit(frame, "y ~ x + t + x:t", l2=0.1)
+    X = result.encoder.transform(frame)[0]
+    assert X.shape == (30_000, 599) and X.nnz <= 3 * 30_000
+    t = frame["t"].to_numpy() == "L7"
+    np.testing.assert_array_equal(
+        X[:, [result.feature_names.index("x:t=L7")]].toarray()[:, 0], frame["x"].to_numpy() * t
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "says"),
     [
         ("price ~ caret", SchemaError, "'carat'"),
         ("price ~ open('x')", SettingError, "more than fallline computes"),
         ("price ~ __import__('os').system('x')", SettingError, "formula"),
-        ("price ~ cut:carat", SettingError, "text with numbers"),
+        ("price ~ cut:day", SettingError, "text with dates"),
+        ("price ~ carat + price:cut", SettingError, "is among the terms"),
         ("price ~ 1", SettingError, "at least one column"),
         ("~ carat", SettingError, "one target"),
         ("price ~ carat +* cut", SettingError, "formula"),
@@ -73,5 +181,7 @@ def test_streamed_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_what_is_no_formula_is_said(text: str, kind: type[Exception], says: str) -> None:
     with pytest.raises(kind, match=says):
-        fallline.fit(stones(100), text)
-    assert Formula.read("a ~ b").names == ("b",)
+        fallline.fit(
+            stones(100).with_columns(day=pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 4, 9), eager=True)), text
+        )
+    assert Formula.read("a ~ b").terms == (("b",),)

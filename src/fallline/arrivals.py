@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.history import History
+from fallline.rows.columns import table_column
 from fallline.summary import DataSummary
 from fallline.symptoms import diagnose
 from fallline.symptoms._base import Arrived, Evidence, Finding
@@ -21,7 +22,7 @@ class Arrivals:
 
     def __init__(self, summary: DataSummary) -> None:
         self.summary, self.rows = summary, 0
-        numbers = [j for j, name in enumerate(summary.names) if "=" not in name and not name.endswith(" is missing")]
+        numbers = [j for j, name in enumerate(summary.names) if table_column(name) == name]
         flags = (summary.low == 0.0) & (summary.high == 1.0)
         self.columns = np.array([j for j in numbers if summary.sd[j] > 0.0 and not flags[j]], dtype=np.intp)
         self._sums, self._squares, self._outside = (np.zeros(len(self.columns)) for _ in range(3))

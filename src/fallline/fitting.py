@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from fallline.scaling import NO_SPREAD, Scaling
 from fallline.settings import LAST_DIGITS, Settings, patience_of
 from fallline.stages import Job, train_stages
 from fallline.start import best_constant, initial_theta
+from fallline.stopping import stopping_gently
 from fallline.summary import DataSummary, Provenance, summarise
 from fallline.threads import one_blas_thread, use_threads
 
@@ -79,6 +80,8 @@ def fit(
     drop: Sequence[str] = (),
     memory: int | str | None = None,
     cache: str | Path | None = None,
+    reference: str | Mapping[str, str] = "most-frequent",
+    levels: int | str | None = None,
 ) -> Result:
     """Train a linear model by gradient descent and return a :class:`Result`.
 
@@ -154,6 +157,14 @@ def fit(
         holes (``"auto"``, ``"median"``, ``"mean"``, ``"drop"``, ``"refuse"``; see ``fallline.rows.encoder.Encoder``);
         columns to leave out; the memory that the data may take (``"500MB"``; by default half of what is free), beyond
         which rows are streamed from disk; and the folder for those, which is deleted at the end unless it is named.
+    reference, levels
+        of tables, too: which level of a text has no column, so that the others compare with it: ``"most-frequent"``,
+        ``"none"`` (each has one), or by column, ``{"cut": "Ideal"}``. And how many columns a text may become: a number
+        (5000), beyond which the rarest levels share one; or ``"hash:4096"``, and texts of more levels are hashed into so many.
+
+    Ctrl-C while it trains ends the run: the Result is that of the best so far, unfinished. Twice (in one fit, or within
+    three seconds) it raises KeyboardInterrupt, as it does while a table is read. A handler of SIGINT that is not Python's
+    own stays in force.
 
     Raises
     ------
@@ -171,6 +182,8 @@ def fit(
     >>> homes = pl.DataFrame({"rooms": [2, 3, 4, None] * 25, "sea": ["near", "far"] * 50, "price": range(100)})
     >>> fallline.fit(homes, "price").feature_names
     ('rooms', 'rooms is missing', 'sea=near')
+    >>> fallline.fit(homes, "price", reference="none", l2=0.1).feature_names
+    ('rooms', 'rooms is missing', 'sea=far', 'sea=near')
     """
     began = time.perf_counter()
     if callback is None and in_notebook():
@@ -183,7 +196,7 @@ def fit(
         inference, start, tol, max_passes, max_seconds, callback, seed, given, shuffle, auto_fix,
     )  # fmt: skip
     if isinstance(y, str):
-        from fallline.tables.asked import Asked
+        from fallline.tables.asked import Asked, references_of
 
         form = None if loss is None else as_loss(loss)
         for name, value in (("sample_weight", sample_weight), ("offset", offset), ("exposure", exposure)):
@@ -193,9 +206,18 @@ def fit(
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share < 1.0:
             raise SettingError(f"check: got {check!r}; of a table it is a share of the rows such as 0.2.")
         folder = None if cache is None else Path(cache)
-        asked = Asked(y, form, na, sample_weight, offset, exposure, tuple(drop), share, seed, memory, folder)
+        which = references_of(reference)
+        asked = Asked(
+            y, form, na, sample_weight, offset, exposure, tuple(drop), share, seed, memory, folder, which, levels
+        )
+        coded = {"reference": "\n".join(which), "levels": levels}
+        settings = replace(settings, given=given | {name: value for name, value in coded.items() if value})
         return _fit_table(X, asked, settings, n_threads, began)
-    for name, value in (("exposure", exposure), ("memory", memory), ("cache", cache), ("drop", tuple(drop) or None)):
+    whose = None if reference == "most-frequent" else reference
+    for name, value in (
+        ("exposure", exposure), ("memory", memory), ("cache", cache), ("drop", tuple(drop) or None),
+        ("reference", whose), ("levels", levels),
+    ):  # fmt: skip
         if value is not None:
             raise SettingError(f"{name}: is for tables: X a table or a file, and y the name of its target's column.")
     form = as_loss("squared" if loss is None else loss)
@@ -220,8 +242,9 @@ def train_rows(
             "shuffle=False: rows of a table larger than memory are scattered when it is read. Leave it out."
         )
     relations = relate(
-        rows, held, named.names, form, seed=settings.seed, in_order=settings.in_order, raw=not settings.standardize
-    )
+        rows, held, named.names, form, seed=settings.seed, in_order=settings.in_order, raw=not settings.standardize,
+        spare={} if source.encoder is None else source.encoder.spare,
+    )  # fmt: skip
     summary = summarise(
         rows,
         named.names,
@@ -246,8 +269,9 @@ def train_rows(
     )
     result: Result | None = None
     try:
-        stage = train_stages(job, form, theta)
-        result = conclude_model(stage, job, named, constant, settings.told(form), time.perf_counter() - began)
+        with stopping_gently() as stopped:  # before, Ctrl-C is what it always is: nothing is there yet to be kept
+            stage = train_stages(replace(job, stopped=stopped), form, theta)
+            result = conclude_model(stage, job, named, constant, settings.told(form), time.perf_counter() - began)
     finally:
         if isinstance(settings.callback, Logger):
             settings.callback.finish(result)

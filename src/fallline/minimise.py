@@ -20,8 +20,10 @@ from fallline.recorder import Event
 from fallline.result import Result
 from fallline.ruling import DOWNHILL
 from fallline.saddle import bend, pushed
+from fallline.stopping import stopping_gently
 from fallline.stops.budget import Budget
 from fallline.stops.gradient_norm import GradientNorm
+from fallline.stops.interrupt import Interrupt
 from fallline.stops.no_improvement import NoImprovement
 from fallline.train import Run, after, train
 
@@ -56,7 +58,8 @@ def minimize(
 
     Without more knowledge of f nothing can be proved, so the best verdict is *good enough*: the gradient has fallen
     to `tol` times its size at the start. There a few products with second derivatives tell whether the point is a saddle;
-    then the run is pushed off it and goes on, up to three times, unless ``auto_fix=False``.
+    then the run is pushed off it and goes on, up to three times, unless ``auto_fix=False``. Ctrl-C once ends the run and
+    keeps the lowest point so far, twice raises KeyboardInterrupt, as in :func:`fit`.
 
     x0 is a number or an array of any shape; f returns one number. Raises SettingError where there is no gradient to be
     had (it says what to pass), GradientError for a gradient that is wrong, DataError where f(x0) is not finite.
@@ -78,7 +81,10 @@ def minimize(
     both, how = gradient_of(f, theta, grad, seed=seed)
     objective = FunctionObjective(both, penalty)
     plan = plan_function(objective, theta, optimizer, learning_rate, seed)
-    run, saddle, pushes = _descend(objective, plan, theta, tol, max_steps, max_seconds, auto_fix, callback, seed)
+    with stopping_gently() as stopped:
+        run, saddle, pushes = _descend(
+            objective, plan, theta, tol, max_steps, max_seconds, auto_fix, callback, seed, stopped
+        )
     settings = {
         "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
         "learning_rate": learning_rate if isinstance(learning_rate, (int, float, str)) else learning_rate.reason,
@@ -91,7 +97,7 @@ def minimize(
 
 def _descend(
     objective: FunctionObjective, plan: Plan, theta: Any, tol: float, max_steps: int, max_seconds: float, auto_fix: bool,
-    callback: Callable[[Event], Any] | None, seed: int,
+    callback: Callable[[Event], Any] | None, seed: int, stopped: Callable[[], bool],
 ) -> tuple[Run, float, int]:  # fmt: skip
     """The run, the lowest curvature at its end as a share of the largest, and how often it was pushed off a saddle."""
     began, whole, pushes, steep = time.perf_counter(), None, 0, None
@@ -99,7 +105,10 @@ def _descend(
         steps, seconds = (0, 0.0) if whole is None else (whole.steps, time.perf_counter() - began)
         run = train(
             objective, None, plan.optimizer, plan.rate, theta,
-            stops=[GradientNorm(tol, steep), NoImprovement(), Budget(max_steps - steps, max_seconds - seconds)],
+            stops=[
+                Interrupt(stopped), GradientNorm(tol, steep), NoImprovement(),
+                Budget(max_steps - steps, max_seconds - seconds),
+            ],
             horizon=float(max_steps), recoveries=plan.recoveries if auto_fix else 0,
             observers=[_later(callback, steps)] if callback is not None else [], seed=seed,
         )  # fmt: skip

@@ -6,6 +6,7 @@ A few thousand rows tell it; only what is called exact is looked up in all of th
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -17,6 +18,7 @@ from fallline.losses._base import Loss
 from fallline.rows._base import Array, Batch, Rows
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.coded import Coded
+from fallline.rows.columns import table_column
 
 LEAST_ROWS, ROWS_PER_COLUMN = 1000, 10  # of the sample
 MOST_COLUMNS = 250  # beyond, a correlation matrix takes longer than the small fits that it would be made for
@@ -53,17 +55,22 @@ class Relations:
     runs: float = math.nan  # Wald and Wolfowitz's z of the target in the order of the rows; NaN where rows are shuffled
     neighbours: float = math.nan  # correlation of the target with that of the row before
     twins: int = 0  # check rows that are training rows too
+    full: tuple[str, ...] = ()  # texts whose levels all have a column, as was asked for
 
 
 def relate(
-    rows: Rows, held: Rows | None, names: tuple[str, ...], form: Loss, *, seed: int, in_order: bool, raw: bool
-) -> Relations:
+    rows: Rows, held: Rows | None, names: tuple[str, ...], form: Loss, *, seed: int, in_order: bool, raw: bool,
+    spare: Mapping[str, str] | None = None,
+) -> Relations:  # fmt: skip
     """Look at a sample of `rows`.
 
-    `in_order`: mini-batches come in the order of the rows. `raw`: the columns are trained on as they are.
+    `in_order`: mini-batches come in the order of the rows. `raw`: the columns are trained on as they are. `spare`: columns
+    that follow from others by what was asked for (a text with a column for each level), and whose they are; the rest is
+    looked at without them.
     """
+    spare = spare or {}
     shares = _shares(rows) if form.task == "classes" or form.link == "logit" else ()
-    found = Relations(shares=shares)
+    found = Relations(shares=shares, full=tuple(spare.values()))
     if in_order:
         z, lag = _order(rows)
         found = replace(found, runs=z, neighbours=lag)
@@ -80,21 +87,27 @@ def relate(
     if len(y) < 3:
         return found
     with np.errstate(all="ignore"):  # columns of huge numbers overflow: then nothing is known of them
-        found = _related(replace(found, rows=len(y)), rows, X, y, names, form)
+        found = _related(replace(found, rows=len(y)), rows, X, y, names, form, spare)
         return replace(found, raw_condition=_condition(X.T @ X)) if raw else found
 
 
-def _related(found: Relations, rows: Rows, X: Array, y: Array, names: tuple[str, ...], form: Loss) -> Relations:
+def _related(
+    found: Relations, rows: Rows, X: Array, y: Array, names: tuple[str, ...], form: Loss, spare: Mapping[str, str]
+) -> Relations:  # fmt: skip
     usual = np.median(X[:VOTERS], axis=0)
     share = (X == usual).mean(axis=0)
     mean, sd = X.mean(axis=0), X.std(axis=0)
     vary = np.flatnonzero((sd > 1e-13 * np.abs(mean)) & np.isfinite(sd) & (sd > 0.0))
-    common = [j for j in vary if share[j] > MOST_COMMON and not _indicator(names[j])]
+    common = [
+        j for j in vary if share[j] > MOST_COMMON and table_column(names[j]) == names[j]
+    ]  # levels and holes may be rare
     found = replace(found, common=tuple((names[j], float(share[j])) for j in common))
     if not len(vary):
         return found
     Z = (X[:, vary] - mean[vary]) / sd[vary]
     found = _alone(found, Z, y, [names[j] for j in vary], form)
+    own = np.array([names[j] not in spare for j in vary])
+    vary, Z = vary[own], Z[:, own]
     if len(vary) < 2:
         return found
     C = Z.T @ Z / len(Z)
@@ -115,11 +128,6 @@ def _related(found: Relations, rows: Rows, X: Array, y: Array, names: tuple[str,
 def _condition(G: Array) -> float:
     values = np.linalg.eigvalsh(G) if np.isfinite(G).all() else np.full(1, np.nan)
     return float(values[-1] / values[0]) if values[0] > 0.0 else math.inf
-
-
-def _indicator(name: str) -> bool:
-    """Whether a column was made of a level or a hole: that it is rare is nothing to be told."""
-    return "=" in name or name.endswith(" is missing")
 
 
 def _alone(found: Relations, Z: Array, y: Array, names: list[str], form: Loss) -> Relations:

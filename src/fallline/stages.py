@@ -33,6 +33,7 @@ from fallline.stops.budget import Budget
 from fallline.stops.certificate import Certificate
 from fallline.stops.early import EarlyStopping
 from fallline.stops.gradient_norm import GradientNorm
+from fallline.stops.interrupt import Interrupt
 from fallline.stops.no_improvement import NoImprovement
 from fallline.summary import DataSummary, Provenance
 from fallline.train import Run, after, train
@@ -68,6 +69,7 @@ class Job:
     form: Loss  # that was asked for
     constant: Any  # the best constant prediction for it
     outward: Callable[[Array], Array] | None = None  # to the coordinates of all columns, where training has others
+    stopped: Callable[[], bool] = lambda: False  # whether Ctrl-C was pressed
 
     def check_loss(self, form: Loss) -> Callable[[Array], float] | None:
         """The mean loss on the check rows, as a function of theta."""
@@ -246,7 +248,7 @@ def _stops(
     provable = bool(among) and unknowns <= EIGEN_LIMIT or job.penalty.curvature or not job.penalty.smooth
     small = LEAST_GRADIENT if provable else SMALL_GRADIENT * math.sqrt(asked.tol)
     early: list[Stop] = [EarlyStopping(asked.patience)] if asked.patience else []
-    return early + [
+    return [Interrupt(job.stopped), *early] + [
         Certificate(asked.tol, prove, spacing, plan.hope, floor),
         GradientNorm(small, steep),
         NoImprovement(),

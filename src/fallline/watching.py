@@ -104,7 +104,11 @@ def named_in_words(job: Job, loss: Loss) -> dict[str, str]:
 def _as_options(told: dict[str, str]) -> dict[str, str]:
     """The same for the command line, as far as that can say it."""
     sayable = {name: value for name, value in told.items() if name not in ("bounds", "sample_weight", "offset")}
-    words = {OPTIONS.get(name, name): value.strip("'") for name, value in sayable.items() if "fallline." not in value}
+    words = {
+        OPTIONS.get(name, name): value.strip("'").replace("\\n", "\n")
+        for name, value in sayable.items()
+        if "fallline." not in value
+    }
     return {"check": "0"} | words  # which is not what the command line does unasked
 
 

@@ -58,6 +58,8 @@ class Options:
     auto_fix: bool = True
     memory: str | None = None
     cache: Path | None = None
+    reference: tuple[str, ...] = ()
+    levels: str | None = None
 
     def asked(self) -> Asked:
         """What of it is asked of the table."""
@@ -117,6 +119,10 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Empty cells: auto fills with the median and marks them in a column of their own."),
         click.option("--scale/--no-scale", default=True, help="Standardise columns inside the model (default)."),
         click.option("--intercept/--no-intercept", default=True, help="Fit an intercept (default)."),
+        click.option("--reference", metavar="WHICH", multiple=True, help="The level of text that has no column, with which "
+                     "the others compare: most-frequent (default), none, or COL=LEVEL. May be repeated."),
+        click.option("--levels", metavar="N", help="Columns that a text may become; rarer levels share one. hash:4096: texts "
+                     "of more levels are hashed into so many columns. Default: 5000."),
         click.option("--weight", metavar="COL", help="Column of sample weights."),
         click.option("--offset", metavar="COL", help="Column added to the prediction on the link scale."),
         click.option("--exposure", metavar="COL", help="Column of exposures for counts: offset = its logarithm."),

@@ -33,11 +33,12 @@ def command(
     Columns may stand in any order, and the target may be there or not. For classes the probability of each is given
     beside the label.
     """
-    from fallline.commands.training import opened, stopping_gently, until, writable
+    from fallline.commands.training import opened, until, writable
     from fallline.errors import SettingError
     from fallline.report.console import Console
     from fallline.result import load
     from fallline.rows.write import write_csv, write_table
+    from fallline.stopping import stopping_gently
     from fallline.tables.predicting import Predictor
 
     console = Console.open(plain=plain, quiet=quiet, color=color)
@@ -49,7 +50,8 @@ def command(
             f"{model}: was trained on arrays, so the columns of a table mean nothing to it; use it in Python."
         )
     predictor = Predictor(result, result.encoder, file, force)
-    with stopping_gently() as stopped:  # between two frames: Polars would pass Ctrl-C on in the middle of cleaning up
+    # Between two frames: Polars would pass Ctrl-C on in the middle of cleaning up.
+    with stopping_gently(program=True) as stopped:
         frames = until(stopped, opened(file, memory, result.encoder.kinds))
         if out is None:
             write_csv(predictor.frames(frames), lambda text: click.echo(text, nl=False))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +15,10 @@ from fallline.errors import SettingError
 from fallline.report.console import Console
 from fallline.report.numbers import number
 from fallline.rows.arrays import ArrayRows
-from fallline.rows.columns import OTHER, Levels
+from fallline.rows.columns import Levels
+from fallline.rows.slopes import Slopes
 from fallline.rows.stored import StoredRows
+from fallline.stopping import stopping_gently
 from fallline.summary import Provenance
 from fallline.tables import Prepared
 from fallline.threads import one_blas_thread
@@ -98,7 +98,7 @@ def run(
     from fallline.rates import as_rate
     from fallline.settings import Settings, patience_of
 
-    with stopping_gently() as stopped, one_blas_thread():
+    with stopping_gently(program=True) as stopped, one_blas_thread():
         settings = Settings(
             penalty=as_penalty(None, options.l1, options.l2, options.bounds), optimizer=optimizer or options.optimizer,
             learning_rate="auto" if options.lr == "auto" else as_rate(options.lr), batch_size=options.batch_size,
@@ -116,28 +116,6 @@ def run(
         )
 
 
-@contextmanager
-def stopping_gently() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether Ctrl-C was pressed; a second Ctrl-C interrupts at once."""
-    pressed = False
-
-    def note(number_: int, frame: Any) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not in the main thread: whoever runs it decides
-        yield lambda: False
-        return
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def until(stopped: Callable[[], bool], frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """The frames until Ctrl-C is pressed, which is raised where they are asked for."""
     for frame in frames:
@@ -149,9 +127,9 @@ def until(stopped: Callable[[], bool], frames: Iterator[pl.DataFrame]) -> Iterat
 def show_header(console: Console, prepared: Prepared) -> None:
     """What was read, guessed, split and prepared, before the first step."""
     encoder, options = prepared.encoder, prepared.asked
-    words = {"text": "category", "boolean": "yes/no", "date": "date"}
+    words = {"text": "category", "boolean": "yes/no", "date": "date", "product": "product"}
     of = [words.get(column.kind, "number") for column in encoder.columns]
-    counts = {word: of.count(word) for word in ("number", "category", "yes/no", "date")}
+    counts = {word: of.count(word) for word in ("number", "category", "yes/no", "date", "product")}
     told = ", ".join(f"{n} {_plural(word, n)}" for word, n in counts.items() if n)
     name = Path(prepared.source).name or prepared.source
     console.labelled("data", f"{name}: {prepared.total:,} rows; {told} -> {len(encoder.features):,} columns")
@@ -233,9 +211,9 @@ def _columns_told(prepared: Prepared) -> list[str]:
     for name, why in prepared.encoder.left_out.items():
         told.append(f"{name} left out: {why}")
     for column in prepared.encoder.columns:
-        if isinstance(column, Levels):
-            rare = "; rare ones are '(other)'" if OTHER in column.levels else ""
-            told.append(f"{column.name}: {len(column.levels) + 1:,} levels, compared with {column.reference!r}{rare}")
+        text = column.text if isinstance(column, Slopes) else column
+        if isinstance(text, Levels):
+            told.append(f"{column.name}: {text.told}")
     return told
 
 

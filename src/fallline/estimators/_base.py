@@ -32,6 +32,7 @@ from fallline.penalties._base import Penalty
 from fallline.rates._base import Rate
 from fallline.recorder import Event
 from fallline.result import Result
+from fallline.stopping import abruptly
 
 Array = NDArray[np.floating]
 
@@ -213,7 +214,8 @@ class GDEstimator(Exports, CallbackSupportMixin, Told):
         loggers = [callback for callback in self.callbacks or () if isinstance(callback, Logger)]
         result: Result | None = None
         try:
-            result = fit(X, y, **settings)
+            with abruptly():  # a search of many fits must end at Ctrl-C, not go on to the next one
+                result = fit(X, y, **settings)
         finally:
             for logger in loggers:
                 if logger.run:

@@ -11,7 +11,8 @@ from typing import Any
 from fallline.errors import SettingError
 from fallline.exports.linear import Linear
 from fallline.family import suggest
-from fallline.rows.columns import MISSING, MONTHS, OTHER, Column, Levels, Moment, Number
+from fallline.rows.columns import MISSING, MONTHS, Levels, Moment, Number, Term
+from fallline.rows.hashed import Hashed
 
 DIALECTS = ("ansi", "sqlite")
 FROM_SUNDAY = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")  # EXTRACT(DOW ...) counts from Sunday, which is 0
@@ -75,10 +76,15 @@ def _score(model: Linear, k: int, dialect: str) -> str:
     return " + ".join(terms)
 
 
-def _terms(column: Column, w: Any, cell: str, dialect: str) -> list[str]:
+def _terms(column: Term, w: Any, cell: str, dialect: str) -> list[str]:
     """The terms of one column of the table, whose columns of X have the coefficients w."""
     if isinstance(column, Number):
         return _number_terms(column, w, cell, dialect)
+    if isinstance(column, Hashed):
+        raise SettingError(
+            f"to_sql: the levels of column '{column.name}' are hashed, by a function that databases do not have. Train with "
+            "levels=5000 (--levels 5000), or export to ONNX, which takes the encoded columns."
+        )
     if isinstance(column, Levels):
         return [_level_term(column, w, cell)]
     assert isinstance(column, Moment)
@@ -112,28 +118,33 @@ def _number_terms(column: Number, w: Any, cell: str, dialect: str) -> list[str]:
 
 
 def _level_term(column: Levels, w: Any, cell: str) -> str:
-    weights = dict(zip(column.levels, w.tolist(), strict=True))
-    ways = [f"WHEN {cell} IS NULL THEN {_number(weights.get(MISSING, 0.0))}"]
-    if column.reference != MISSING:
+    weights = _weights(column, w)
+    ways = [f"WHEN {cell} IS NULL THEN {_number(weights.get(column.for_holes, 0.0))}"]
+    if column.reference not in (None, MISSING):
         ways.append(f"WHEN {cell} = {literal(column.reference)} THEN 0.0e0")
     ways += [
-        f"WHEN {cell} = {literal(level)} THEN {_number(v)}" for level, v in weights.items()
+        f"WHEN {cell} = {literal(level)} THEN {_number(weights[level])}" for level in column.levels
     ]  # "(other)" may be text
-    return f"CASE {' '.join(ways)} ELSE {_number(weights.get(OTHER, 0.0))} END"
+    return f"CASE {' '.join(ways)} ELSE {_number(weights.get(column.for_others, 0.0))} END"
+
+
+def _weights(column: Levels, w: Any) -> dict[str | None, float]:
+    """By level; the reference, and what is none of them, have none, which is zero."""
+    return dict(zip(column.levels, w.tolist(), strict=True))
 
 
 def _part_terms(whole: Moment, part: Number | Levels, w: Any, cell: str) -> list[str]:
     which = part.name.rpartition(": ")[2]
     if isinstance(part, Levels):
         field, words = ("DOW", FROM_SUNDAY) if which == "weekday" else ("MONTH", ("", *MONTHS))
-        weights = dict(zip(part.levels, w.tolist(), strict=True))
+        weights = _weights(part, w)
         ways = [
-            f"WHEN EXTRACT({field} FROM {cell}) = {words.index(level)} THEN {_number(v)}"
-            for level, v in weights.items()
+            f"WHEN EXTRACT({field} FROM {cell}) = {words.index(level)} THEN {_number(weights.get(level, 0.0))}"
+            for level in (part.known if part.usual else part.levels)  # else the reference is what others count as
             if level in words
         ]
-        missing = _number(weights.get(MISSING, 0.0))
-        return [f"CASE WHEN {cell} IS NULL THEN {missing} {' '.join(ways)} ELSE {_number(weights.get(OTHER, 0.0))} END"]
+        missing, others = (_number(weights.get(level, 0.0)) for level in (part.for_holes, part.for_others))
+        return [f"CASE WHEN {cell} IS NULL THEN {missing} {' '.join(ways)} ELSE {others} END"]
     if which == "days":
         value = f"(CAST({cell} AS DATE) - DATE '{whole.first}')"
     else:

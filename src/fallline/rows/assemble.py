@@ -23,12 +23,12 @@ def dense(pieces: list[Piece], rows: int) -> NDArray[np.float64]:
     def fill(span: tuple[int, int]) -> None:  # some rows at a time, which stay near the processor from column to column
         part, own = slice(*span), X[slice(*span)]
         for begin, piece in zip(begins, pieces, strict=False):
-            if piece.values is not None:
-                own[:, begin] = piece.values[part]
-            elif piece.codes is not None:
+            if piece.codes is not None:
                 codes = piece.codes[part]
                 chosen = np.flatnonzero(codes >= 0)
-                own[chosen, begin + codes[chosen]] = 1.0
+                own[chosen, begin + codes[chosen]] = 1.0 if piece.values is None else piece.values[part][chosen]
+            elif piece.values is not None:
+                own[:, begin] = piece.values[part]
 
     each(fill, cut(rows, -(-rows // DENSE_ROWS)))
     return X
@@ -36,6 +36,7 @@ def dense(pieces: list[Piece], rows: int) -> NDArray[np.float64]:
 
 def coded(pieces: list[Piece], rows: int) -> Coded:
     """X as numbers beside codes: what is 0 or 1 is kept as the number of the column that is 1."""
+    pieces = [part for piece in pieces for part in _spread(piece)]
     begins = np.cumsum([0, *(piece.width for piece in pieces)])
     n = int(begins[-1])
     numbers = [(begin, piece.values) for begin, piece in zip(begins, pieces, strict=False) if piece.values is not None]
@@ -47,6 +48,13 @@ def coded(pieces: list[Piece], rows: int) -> Coded:
     for j, (begin, own) in enumerate(groups):
         codes[:, j] = np.where(own < 0, n, own + np.int32(begin))
     return Coded(X, np.array([begin for begin, _ in numbers], dtype=np.intp), codes, n)
+
+
+def _spread(piece: Piece) -> list[Piece]:
+    """The number times each level, as columns of numbers; other pieces as they are."""
+    if piece.values is None or piece.codes is None:
+        return [piece]
+    return [Piece(1, np.where(piece.codes == k, piece.values, 0.0)) for k in range(piece.width)]
 
 
 def csr(pieces: list[Piece], rows: int) -> Any:
@@ -76,9 +84,11 @@ def _cells(
     index = np.empty((block.stop - block.start, len(pieces)), dtype=np.int32)
     value = np.empty(index.shape)
     for j, (piece, begin) in enumerate(zip(pieces, begins, strict=False)):
-        if piece.values is not None:
-            index[:, j], value[:, j] = begin, piece.values[block]
-        elif piece.codes is not None:
+        if piece.codes is not None:
             codes = piece.codes[block]
             index[:, j], value[:, j] = begin + codes, codes >= 0
+            if piece.values is not None:
+                value[:, j] *= piece.values[block]
+        elif piece.values is not None:
+            index[:, j], value[:, j] = begin, piece.values[block]
     return index, value

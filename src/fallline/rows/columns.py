@@ -7,7 +7,8 @@ numbers                 one: the number
 true and false          one: 0 or 1
 durations               one: seconds
 times of day            one: the share of the day that has passed, 0 to 1
-text                    one 0/1 column a level but the most frequent, the *reference*: coefficients compare with it
+text                    one 0/1 column a level but the most frequent, the *reference*: coefficients compare with it.
+                        Another level may be it, or none. Of very many levels: see :mod:`fallline.rows.hashed`
 dates and time stamps   ``: days`` whole days since the earliest training date; ``: weekday=`` levels where there are
                         at least 14 different dates; ``: month=`` levels where they span at least 360 days (and are at
                         least 24); ``: time of day`` for stamps that have one. Zones are turned into UTC
@@ -22,7 +23,8 @@ from __future__ import annotations
 
 import abc
 import datetime
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -44,7 +46,10 @@ EXAMPLES = 3  # unknown levels that a report shows
 
 
 class Piece(NamedTuple):
-    """Columns of X: one of `values` (m,), or `width` 0/1 columns of which `codes` (m,) says which is 1 (-1: none)."""
+    """Columns of X: one of `values` (m,), or `width` 0/1 columns of which `codes` (m,) says which is 1 (-1: none).
+
+    With both, the column that `codes` names is the value instead of 1.
+    """
 
     width: int
     values: NDArray[np.float64] | None = None
@@ -56,7 +61,7 @@ class Unseen(NamedTuple):
 
     cells: int
     examples: tuple[str, ...]
-    counted_as: str  # the other level, or the reference
+    counted_as: str  # the other level, or the most frequent one; "": none of them
 
 
 @dataclass
@@ -68,8 +73,8 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Column(abc.ABC):
-    """What was learned of one column. Subclasses are plain values that JSON can hold."""
+class Term(abc.ABC):
+    """Some columns of X and how they are made. Subclasses are plain values that JSON can hold."""
 
     name: str
 
@@ -87,6 +92,27 @@ class Column(abc.ABC):
     @abc.abstractmethod
     def filled(self) -> float:
         """How many of its columns of X are not zero in a typical row: decides between dense and sparse."""
+
+    @property
+    @abc.abstractmethod
+    def reads(self) -> tuple[Column, ...]:
+        """The columns of the table that it is made of."""
+
+    @abc.abstractmethod
+    def pieces(self, cells: dict[str, pl.Series], notes: Notes) -> list[Piece]:
+        """Columns of X, in the order of ``features``; `cells` has what the columns that it ``reads`` have read."""
+
+
+@dataclass(frozen=True)
+class Column(Term):
+    """What was learned of one column of a table."""
+
+    @property
+    def reads(self) -> tuple[Column, ...]:
+        return (self,)
+
+    def pieces(self, cells: dict[str, pl.Series], notes: Notes) -> list[Piece]:
+        return self.encode(cells[self.name], notes)
 
     @abc.abstractmethod
     def read(self, cells: pl.Series) -> pl.Series:
@@ -137,7 +163,8 @@ class Levels(Column):
     """A column of text: `levels` are those that have a column, among them perhaps ``(other)`` and ``(missing)``."""
 
     levels: tuple[str, ...]
-    reference: str
+    reference: str | None  # the level without a column; None: each has one
+    usual: str = ""  # the most frequent level, where that is not the reference
 
     @property
     def kind(self) -> str:
@@ -151,6 +178,36 @@ class Levels(Column):
     def filled(self) -> float:
         return 1.0
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """All levels, the reference first."""
+        return self.levels if self.reference is None else (self.reference, *self.levels)
+
+    @property
+    def for_others(self) -> str | None:
+        """What a level that is not known counts as; None: as none, so that the intercept, a common mean, predicts it."""
+        if OTHER in self.levels or self.reference is None:
+            return OTHER if OTHER in self.levels else None
+        return self.usual or self.reference
+
+    @property
+    def for_holes(self) -> str:
+        """What a hole counts as."""
+        return MISSING if MISSING in self.known else self.usual or self.known[0]  # the reference
+
+    @property
+    def told(self) -> str:
+        """How many levels there are and what their weights compare with, for people."""
+        beside = "each with a column" if self.reference is None else f"compared with {self.reference!r}"
+        rare = f"; rare ones are {OTHER!r}" if OTHER in self.levels else ""
+        return f"{len(self.known):,} levels, {beside}{rare}"
+
+    def whole(self) -> Levels:
+        """The same with a column for each level."""
+        if self.reference is None:
+            return self
+        return replace(self, levels=self.known, reference=None, usual=self.usual or self.reference)
+
     def read(self, cells: pl.Series) -> pl.Series:
         return as_text(cells)
 
@@ -158,21 +215,17 @@ class Levels(Column):
         import polars as pl
 
         holes = cells.null_count()
+        found = cells.cast(pl.Enum(self.known), strict=False)
+        if found.null_count() > holes:
+            new = found.is_null() & cells.is_not_null()
+            examples = tuple(str(cell) for cell in cells.filter(new).unique(maintain_order=True).head(EXAMPLES))
+            notes.unseen[self.name] = Unseen(int(new.sum()), examples, self.for_others or "")
+            found = found if self.for_others is None else found.set(new, self.for_others)
         if holes:
             notes.holes[self.name] = holes
-        known = (self.reference, *self.levels)
-        found = cells.cast(pl.Enum(known), strict=False)
-        elsewhere = OTHER if OTHER in self.levels else self.reference
-        new = found.null_count() - holes
-        if new:
-            strange = cells.filter(found.is_null() & cells.is_not_null())
-            examples = tuple(str(cell) for cell in strange.unique(maintain_order=True).head(EXAMPLES))
-            notes.unseen[self.name] = Unseen(new, examples, elsewhere)
-            found = found.set(found.is_null() & cells.is_not_null(), elsewhere)
-        if holes:
-            found = found.fill_null(MISSING if MISSING in self.levels else self.reference)
-        codes = found.to_physical().cast(pl.Int32).to_numpy() - np.int32(1)
-        return [Piece(len(self.levels), codes=codes)]
+            found = found.set(cells.is_null(), self.for_holes)
+        codes = found.to_physical().cast(pl.Int32) - np.int32(self.reference is not None)
+        return [Piece(len(self.levels), codes=codes.fill_null(-1).to_numpy())]
 
 
 @dataclass(frozen=True)
@@ -207,6 +260,15 @@ class Moment(Column):
         pieces = [piece for part in self.parts for piece in part.encode(part_of(cells, part.name, self.first), inner)]
         notes.unseen.update(inner.unseen)
         return pieces + ([Piece(1, values=hole.to_numpy().astype(np.float64))] if self.marked else [])
+
+
+def table_column(feature: str) -> str:
+    """The column of the table that a level or a hole was made of; any other name as it is.
+
+    >>> [table_column(name) for name in ("dest=HNL", "dest#17", "dest is missing", "rooms")]
+    ['dest', 'dest', 'dest', 'rooms']
+    """
+    return re.sub(r"#\d+$", "", feature.split("=")[0].removesuffix(" is missing"))
 
 
 def part_of(stamps: pl.Series, part: str, first: str) -> pl.Series:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +12,14 @@ import numpy as np
 from fallline.errors import DataError, ModelFileError, SchemaError, SettingError
 from fallline.family import suggest
 from fallline.rows.assemble import coded, csr, dense
-from fallline.rows.columns import PLURALS, Column, Levels, Moment, Notes, Number
+from fallline.rows.columns import Column, Levels, Moment, Notes, Number, Term
 from fallline.rows.facts import Facts, facts_of, hole
-from fallline.rows.learning import MOST_LEVELS, Middle, Read, Rule, learn_column, rare_below
+from fallline.rows.learning import MOST_LEVELS, Middle, Read, Rule, check_references, learn_column, rare_below
 from fallline.rows.report import MOST_NAMED, Report, told
+from fallline.rows.slopes import Slopes
 from fallline.rows.table import as_frame
 from fallline.rows.target import target_column, with_target
+from fallline.rows.written import WAYS, checked, packed, unpacked
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,15 +27,8 @@ if TYPE_CHECKING:
 MOST_DENSE = 200  # columns of X up to which it is always dense
 SPARSE_SHARE = 0.25  # above that it is sparse where fewer of its cells than this share are not zero
 CODED_FROM, CODED_SHARE = 1_000_000, 0.5  # cells of X from which codes pay, where fewer than this share are not zero
-WAYS = ("auto", "median", "mean", "drop", "refuse")
 MARKED = ("auto",)  # ways that mark the holes that they fill
 FORMAT = 1  # of the JSON
-FIELDS: dict[str, Any] = {
-    "name": str, "fill": (int, float), "marked": bool, "varies": bool, "source": str, "levels": tuple, "reference": str,
-    "first": str, "parts": tuple, "target": str, "left_out": dict, "holes": dict, "na": str,
-    "weight": (str, type(None)), "offset": (str, type(None)), "exposure": (str, type(None)), "formula": (dict, type(None)),
-}  # fmt: skip
-MAKES: dict[str, type[Column]] = {"number": Number, "levels": Levels, "moment": Moment}
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class Encoder:
     """
 
     target: str
-    columns: tuple[Column, ...]
+    columns: tuple[Term, ...]
     left_out: dict[str, str]  # columns of the table that X does not hold, and why
     holes: dict[str, int]  # holes of the training rows, by column
     na: str = "auto"
@@ -78,6 +71,10 @@ class Encoder:
         exposure: str | None = None,
         rare: int | None = None,
         most_levels: int = MOST_LEVELS,
+        hashed: bool = False,
+        full: bool = False,
+        references: tuple[tuple[str, str], ...] = (),
+        formula: dict[str, Any] | None = None,
     ) -> Encoder:
         """Learn from the rows of `table` that have a target.
 
@@ -85,12 +82,15 @@ class Encoder:
         level of its own), ``"median"`` and ``"mean"`` fill them only (text: with the most frequent level), ``"drop"``
         leaves their rows out, ``"refuse"`` raises DataError. `weight`, `offset` and `exposure` name columns that are no features.
         A level of text gets a column when at least `rare` rows hold it (by default 1 in 100, at least 2 and never more
-        than 10), up to `most_levels`; two or more that do not share ``(other)``. Nothing here is random.
+        than 10), up to `most_levels`; two or more that do not share ``(other)``. With `hashed`, texts of more levels
+        than that become so many columns (:mod:`fallline.rows.hashed`). The most frequent level has no column, unless
+        `full`; `references` are (column, level) that have none instead. Nothing here is random.
+        `formula`: whose factors the table's columns are; the terms are made of them (``fallline.tables.formula``).
         Left out and named, with the reason: empty and constant columns, and text that is different in (nearly) every row.
 
         Raises DataError: no such column, infinities, no rows with a target, no column to learn from.
         """
-        rule = check_rule(na, rare, most_levels)
+        rule = check_rule(na, rare, most_levels)._replace(hashed=hashed, full=full, references=references)
         frame = as_frame(table)
         target_column(frame, target)
         sides = [side for side in (weight, offset, exposure) if side is not None]
@@ -110,31 +110,37 @@ class Encoder:
             facts = table_facts(features.select(c.name for c in columns))
             columns, constant = _learn(facts, rule, features)
             left_out |= constant
-        return cls.of(columns, left_out, facts, target, holes, na, weight, offset, exposure)
+        return cls.of(columns, left_out, facts, target, holes, formula, na, weight, offset, exposure)
 
     @classmethod
     def learn_facts(
         cls, facts: dict[str, Facts], middle: Middle, target: str, *, na: str = "auto", weight: str | None = None,
         offset: str | None = None, exposure: str | None = None, rare: int | None = None, most_levels: int = MOST_LEVELS,
+        hashed: bool = False, full: bool = False, references: tuple[tuple[str, str], ...] = (),
+        formula: dict[str, Any] | None = None,
     ) -> Encoder:  # fmt: skip
         """The same from what a stream of rows has told of its columns; `middle` finds the median of one of them."""
-        rule = check_rule(na, rare, most_levels)
+        rule = check_rule(na, rare, most_levels)._replace(hashed=hashed, full=full, references=references)
         columns, left_out = _learned(facts, rule, middle)
         holes = {column.name: facts[column.name].holes for column in columns if facts[column.name].holes}
-        return cls.of(columns, left_out, facts, target, holes, na, weight, offset, exposure)
+        return cls.of(columns, left_out, facts, target, holes, formula, na, weight, offset, exposure)
 
     @classmethod
     def of(
         cls, columns: list[Column], left_out: dict[str, str], facts: dict[str, Facts], target: str, holes: dict[str, int],
-        na: str, *sides: str | None,
+        formula: dict[str, Any] | None, na: str, *sides: str | None,
     ) -> Encoder:  # fmt: skip
         """From columns that were learned; raises DataError where there are none."""
-        columns = _mark_once(columns, facts, left_out)
-        if not columns:
+        terms: list[Term] = [*_mark_once(columns, facts, left_out)]
+        if formula is not None:
+            from fallline.tables.formula import Formula
+
+            terms = Formula.stored(formula).terms_of(terms, left_out)
+        if not terms:
             reasons = "; ".join(f"'{name}': {why}" for name, why in list(left_out.items())[:MOST_NAMED])
             raise DataError(f"No column is left to learn '{target}' from{f' ({reasons})' if reasons else ''}.")
         weight, offset, exposure = sides
-        return cls(target, tuple(columns), left_out, holes, na, weight, offset, exposure)
+        return cls(target, tuple(terms), left_out, holes, na, weight, offset, exposure)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -142,15 +148,36 @@ class Encoder:
         return tuple(name for column in self.columns for name in column.features)
 
     @property
+    def reads(self) -> dict[str, Column]:
+        """The columns of the table that it reads (of a formula: of the table of its terms), by name."""
+        return {column.name: column for term in self.columns for column in term.reads}
+
+    @property
+    def spare(self) -> dict[str, str]:
+        """One column of X of each set that stands for all levels of a text, and whose: it follows from the others.
+
+        The columns of a text add up to 1, its slopes to the number, where that has a column of its own.
+        """
+        numbers = {term.name for term in self.columns if isinstance(term, Number)}
+        parts = [part for term in self.columns for part in (term.parts if isinstance(term, Moment) else (term,))]
+        full = [part for part in parts if isinstance(part, Levels) and part.reference is None]
+        slopes = [
+            term for term in self.columns
+            if isinstance(term, Slopes) and term.text.reference is None and term.number.name in numbers
+        ]  # fmt: skip
+        return {part.features[0]: part.name for part in [*full, *slopes]}
+
+    @property
     def kinds(self) -> dict[str, str]:
         """What the table's columns are (``number``, ``text``, ...), for :func:`fallline.rows.table.read_table`."""
         sides = {side: "number" for side in (self.weight, self.offset, self.exposure) if side is not None}
-        return {column.name: column.kind for column in self.columns} | sides
+        return {name: column.kind for name, column in self.reads.items()} | sides
 
     def form(self, rows: int) -> str:
         """What X is for so many rows: ``dense``, ``csr``, or ``coded`` (numbers beside codes)."""
         total, filled = len(self.features), sum(column.filled for column in self.columns)
-        if rows > total and rows * total > CODED_FROM and filled < CODED_SHARE * total:
+        slopes = sum(len(term.features) for term in self.columns if isinstance(term, Slopes))  # numbers, to codes
+        if rows > total and rows * total > CODED_FROM and filled < CODED_SHARE * total and slopes <= MOST_DENSE:
             return "coded"
         return "csr" if total > MOST_DENSE and filled < SPARSE_SHARE * total else "dense"
 
@@ -169,7 +196,7 @@ class Encoder:
 
             frame = Formula.stored(self.formula).apply(frame, target=False)
         self._check_columns(frame)
-        cells = {column.name: column.read(frame[column.name]) for column in self.columns}
+        cells = {name: column.read(frame[name]) for name, column in self.reads.items()}
         holed = {name: count for name, values in cells.items() if (count := values.null_count())}
         if self.na == "refuse" and holed:
             raise DataError(refused({name: first_hole(frame, name) for name in holed}, holed), code="D20")
@@ -179,7 +206,7 @@ class Encoder:
             kept = np.flatnonzero(full)
             cells = {name: values.filter(full) for name, values in cells.items()}
         notes = Notes()
-        pieces = [piece for column in self.columns for piece in column.encode(cells[column.name], notes)]
+        pieces = [piece for term in self.columns for piece in term.pieces(cells, notes)]
         rows = frame.height if kept is None else len(kept)
         X: Any = {"dense": dense, "csr": csr, "coded": coded}[form or self.form(rows)](pieces, rows)
         known = {self.target, *self.kinds, *self.left_out}
@@ -190,18 +217,18 @@ class Encoder:
         return X, report
 
     def _check_columns(self, frame: pl.DataFrame) -> None:
-        missing = [column.name for column in self.columns if column.name not in frame.columns]
+        missing = [name for name in self.reads if name not in frame.columns]
         if missing:
             hint = suggest(missing[0], [name for name in frame.columns if name not in self.kinds])
             raise SchemaError(
-                f"The table lacks {len(missing)} of the {len(self.columns)} columns that the model was trained on: "
+                f"The table lacks {len(missing)} of the {len(self.reads)} columns that the model was trained on: "
                 f"{told(tuple(missing))}.{hint}"
             )
 
     def to_json(self) -> str:
         """All of it as JSON text; :meth:`from_json` makes it again."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        fields["columns"] = [_packed(column) for column in self.columns]
+        fields["columns"] = [packed(term) for term in self.columns]
         return json.dumps({"format": FORMAT, **fields})
 
     @classmethod
@@ -211,7 +238,7 @@ class Encoder:
             fields = json.loads(text)
             if fields.pop("format") != FORMAT:
                 raise ModelFileError("The model's columns are written in a newer form; update fallline to read them.")
-            return cls(columns=tuple(_unpacked(column) for column in fields.pop("columns")), **_checked(fields))
+            return cls(columns=tuple(unpacked(term) for term in fields.pop("columns")), **checked(fields))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, ModelFileError):
                 raise
@@ -245,6 +272,7 @@ def _learn(facts: dict[str, Facts], rule: Rule, features: pl.DataFrame) -> tuple
 def _learned(facts: dict[str, Facts], rule: Rule, middle: Middle) -> tuple[list[Column], dict[str, str]]:
     rows = max((column.cells for column in facts.values()), default=0)
     rule = rule._replace(rare=rule.rare or rare_below(rows))
+    check_references(rule, facts)
     learned = {name: learn_column(column, rule, middle) for name, column in facts.items()}
     columns = [column for column in learned.values() if isinstance(column, Column)]
     return columns, {name: reason for name, reason in learned.items() if isinstance(reason, str)}
@@ -297,40 +325,3 @@ def _mark_once(columns: list[Column], facts: dict[str, Facts], left_out: dict[st
         else:
             left_out[column.name] = "it has one value only, and its holes are marked already"
     return kept
-
-
-def _packed(column: Column) -> dict[str, Any]:
-    fields = {f.name: getattr(column, f.name) for f in dataclasses.fields(column)}
-    if isinstance(column, Moment):
-        fields["parts"] = [_packed(part) for part in column.parts]
-    return {"is": next(name for name, make in MAKES.items() if isinstance(column, make)), **fields}
-
-
-def _unpacked(fields: dict[str, Any], makes: tuple[str, ...] = tuple(MAKES)) -> Column:
-    make = fields.pop("is")
-    if make not in makes or not all(isinstance(fields.get(name, []), list) for name in ("parts", "levels")):
-        raise ValueError(f"{make!r} is not a kind of column, or its parts are not lists")
-    if "parts" in fields:
-        fields["parts"] = tuple(_unpacked(part, ("number", "levels")) for part in fields["parts"])
-    if "levels" in fields:
-        fields["levels"] = tuple(fields["levels"])
-    column = MAKES[make](**_checked(fields))
-    if isinstance(column, Moment):
-        datetime.date.fromisoformat(column.first)
-    if isinstance(column, Levels) and len({column.reference, *column.levels}) <= len(column.levels):
-        raise ValueError(f"column {column.name!r} has a level twice")
-    return column
-
-
-def _checked(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a file, which a stranger may have written, each of the kind that it must be."""
-    for name, value in fields.items():
-        wanted = FIELDS[name]
-        inner = value.keys() if isinstance(value, dict) else value if name == "levels" else ()
-        if not isinstance(value, wanted) or not all(isinstance(word, str) for word in inner):
-            raise ValueError(f"{name!r} is {value!r}")
-    if fields.get("source", "number") not in PLURALS or fields.get("na", "auto") not in WAYS:
-        raise ValueError("a setting is not one that there is")
-    if not math.isfinite(fields.get("fill", 0.0)):
-        raise ValueError("a number is not finite")
-    return fields

@@ -6,6 +6,8 @@ import datetime
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from fallline.errors import DataError
+from fallline.family import suggest
 from fallline.rows.columns import (
     LONG,
     MANY_DATES_A_WEEK,
@@ -23,6 +25,7 @@ from fallline.rows.columns import (
     part_of,
 )
 from fallline.rows.facts import CROWDED, Facts, dates_in, levels_in
+from fallline.rows.hashed import Hashed, bucket
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,6 +44,33 @@ class Rule(NamedTuple):
     rare: int  # rows that a level needs; all rarer ones share "(other)"
     most_levels: int
     mean: bool = False  # holes of numbers are filled with the mean, not the median
+    hashed: bool = False  # a text of more levels than most_levels becomes so many buckets
+    full: bool = False  # every level has a column: there is no reference
+    references: tuple[tuple[str, str], ...] = ()  # (column, level): the level that has none, where one was named
+
+    def reference(self, name: str, usual: str, known: Callable[[str], bool]) -> str | None:
+        """The level of column `name` that has no column. Raises DataError for one that is not there."""
+        named = dict(self.references).get(name)
+        if named is not None and not known(named):
+            raise no_level(name, named)
+        return named if named is not None else None if self.full else usual
+
+
+def no_level(name: str, level: str) -> DataError:
+    """What is said of a reference that is not there."""
+    return DataError(f"reference: column {name!r} has no level {level!r} in the rows to train on.")
+
+
+def check_references(rule: Rule, facts: dict[str, Facts]) -> None:
+    """Raise DataError for references of columns that have no levels."""
+    for name, _ in rule.references:
+        whole = name if name in facts else name.rpartition(": ")[0]  # "date: weekday" is a part of "date"
+        if whole not in facts:
+            raise DataError(f"reference: there is no column {name!r}.{suggest(name, list(facts))}")
+        kind = facts[whole].kind
+        if kind != ("text" if whole == name else "date") and kind:
+            parts = f"; name '{name}: weekday' or '{name}: month'" if kind == "date" else ""
+            raise DataError(f"reference: column {name!r} holds {facts[whole].told}, not text with levels{parts}.")
 
 
 def rare_below(rows: int) -> int:
@@ -88,16 +118,39 @@ def _levels(facts: Facts, rule: Rule) -> Column | str:
         return (
             f"{different:,} of its {facts.filled:,} cells are different: it names rows, and tells nothing of new ones"
         )
-    frequent = [str(level) for level, rows in counts if rows >= rule.rare][: rule.most_levels + 1]
+    usual, special = str(counts[0][0]), (OTHER, MISSING)
+    reference = rule.reference(
+        facts.name, usual, lambda named: named in special or any(str(level) == named for level, _ in counts)
+    )
+    if rule.hashed and different > rule.most_levels:
+        return _hashed(facts, [str(level) for level, _ in counts], reference, marked, rule.most_levels)
+    most = rule.most_levels + (reference is not None)
+    frequent = [str(level) for level, rows in counts if rows >= rule.rare][:most]
     if not frequent and different > 2:
         return f"none of its {different:,} levels has {rule.rare} rows"
-    reference = str(counts[0][0])
-    pooled = different - max(len(frequent), 1)
+    chosen = {*frequent, usual} | ({usual if reference is None else reference} - {*special})
+    pooled = different - len(chosen)
     if pooled == 1:  # one rare level alone keeps its name: there is nothing to share
-        frequent, pooled = [str(level) for level, _ in counts], 0
-    named = sorted({*frequent} - {reference, OTHER, MISSING})
-    extra = [OTHER] * (pooled > 0 or OTHER in frequent) + [MISSING] * (marked or MISSING in frequent)
-    return Levels(facts.name, tuple(named + [level for level in extra if level != reference]), reference)
+        chosen, pooled = {str(level) for level, _ in counts}, 0
+    extra = [OTHER] * (pooled > 0 or OTHER in chosen) + [MISSING] * (marked or MISSING in chosen)
+    if reference in special and reference not in extra:
+        raise no_level(facts.name, reference)
+    known = [*sorted(chosen - {*special}), *extra]
+    others = tuple(level for level in known if level != reference)
+    return Levels(facts.name, others, reference, "" if usual == reference else usual)
+
+
+def _hashed(facts: Facts, levels: list[str], reference: str | None, marked: bool, buckets: int) -> Column | str:
+    """Buckets of all levels, rare or not; where some were counted no further, all buckets there are."""
+    met = range(buckets) if facts.pruned else {bucket(level, buckets) for level in levels}
+    known = [*map(str, sorted(met)), *[MISSING] * marked]
+    own = reference if reference is None or reference == MISSING else str(bucket(reference, buckets))
+    if reference is not None and own not in known:
+        raise no_level(facts.name, reference)
+    if len(known) < 2:
+        return "its levels share one bucket"
+    usual = str(bucket(levels[0], buckets))
+    return Hashed(facts.name, tuple(k for k in known if k != own), own, "" if usual == own else usual, buckets)
 
 
 def _moment(facts: Facts, rule: Rule, middle: Middle) -> Column | str:
@@ -111,9 +164,9 @@ def _moment(facts: Facts, rule: Rule, middle: Middle) -> Column | str:
     if len(dates) > 1:
         parts.append(number(f"{name}: days"))
     if len(dates) >= MANY_DATES_A_WEEK:
-        parts += _calendar(f"{name}: weekday", rows, "%a", WEEKDAYS)
+        parts += _calendar(f"{name}: weekday", rows, "%a", WEEKDAYS, rule)
     if len(dates) >= MANY_DATES_A_YEAR and (dates[-1] - dates[0]).days >= LONG:
-        parts += _calendar(f"{name}: month", rows, "%b", MONTHS)
+        parts += _calendar(f"{name}: month", rows, "%b", MONTHS, rule)
     if facts.low != facts.high:
         parts.append(number(f"{name}: time of day"))
     marked = rule.mark and facts.holes > 0
@@ -122,7 +175,9 @@ def _moment(facts: Facts, rule: Rule, middle: Middle) -> Column | str:
     return Moment(name, origin, tuple(parts), marked)
 
 
-def _calendar(name: str, dates: dict[datetime.date, int], form: str, order: tuple[str, ...]) -> list[Number | Levels]:
+def _calendar(
+    name: str, dates: dict[datetime.date, int], form: str, order: tuple[str, ...], rule: Rule
+) -> list[Number | Levels]:
     """Weekdays or months in their own order, the most frequent one as the reference."""
     rows: dict[str, int] = {}
     for date, count in dates.items():
@@ -131,5 +186,7 @@ def _calendar(name: str, dates: dict[datetime.date, int], form: str, order: tupl
     present = [level for level in order if level in rows]
     if len(present) < 2:
         return []
-    reference = max(present, key=lambda level: rows[level])
-    return [Levels(name, tuple(level for level in present if level != reference), reference)]
+    usual = max(present, key=lambda level: rows[level])
+    reference = rule.reference(name, usual, present.__contains__)
+    others = tuple(level for level in present if level != reference)
+    return [Levels(name, others, reference, "" if usual == reference else usual)]

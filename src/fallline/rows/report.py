@@ -55,9 +55,10 @@ class Report:
         ]
         for name, unseen in self.unseen.items():
             some = ", ".join(repr(level) for level in unseen.examples)
+            counted = f"'{unseen.counted_as}'" if unseen.counted_as else "none of the known ones"
             said.append(
                 f"'{name}': {_count(unseen.cells, 'cell')} of levels without a column of their own ({some}), counted as "
-                f"'{unseen.counted_as}'."
+                f"{counted}."
             )
         if self.ignored:
             said.append(f"Not used by the model: {told(self.ignored)}.")

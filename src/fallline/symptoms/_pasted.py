@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import shlex
 
+from fallline.rows.columns import table_column
 from fallline.symptoms._base import Evidence
 
 # What is said in Python, and the option of the command line where that has another name.
 OPTIONS = {"learning_rate": "lr", "standardize": "scale", "fit_intercept": "intercept", "sample_weight": "weight"}
 SWITCHES = ("scale", "intercept", "shuffle", "auto_fix")  # options that are on unless --no-... is given
+SEVERAL = ("drop", "reference")  # options that may be repeated
 WORDS = ("learning_rate", "optimizer", "na", "drop")  # settings whose values are words
 USUAL = {"learning_rate": "auto", "optimizer": "auto", "standardize": "True", "shuffle": "True", "loss": "squared"}
 
@@ -27,7 +29,7 @@ def remedy(evidence: Evidence, **settings: str) -> str:
             own = OPTIONS.get(name, name)
             before = options.pop(own, None)
             if name == "drop":  # more is left out, not something else; and by the name that it has in the table
-                value = "\n".join(dict.fromkeys([*(before.split("\n") if before else []), _of_table(value)]))
+                value = "\n".join(dict.fromkeys([*(before.split("\n") if before else []), table_column(value)]))
             if USUAL.get(name) != value:
                 options[own] = value
         file = [] if "sql" in options else [shlex.quote(evidence.source)]  # a query stands for a file
@@ -43,19 +45,14 @@ def remedy(evidence: Evidence, **settings: str) -> str:
     return f"fallline.{'minimize' if evidence.link == 'none' else 'fit'}({given}{inner})"
 
 
-def _of_table(column: str) -> str:
-    """The column of the table that a column of the model was made of: ``dest`` of ``dest=HNL`` and ``dest is missing``."""
-    return column.split("=")[0].removesuffix(" is missing")
-
-
 def _option(name: str, value: str) -> str:
     flag = name.replace("_", "-")
     if value == "True":
         return f"--{flag}"
     if value == "False":
         return f"--no-{flag}" if name in SWITCHES else ""
-    if name == "drop":
-        return " ".join(f"--drop {shlex.quote(one)}" for one in value.split("\n"))
+    if name in SEVERAL:
+        return " ".join(f"--{flag} {shlex.quote(one)}" for one in value.split("\n"))
     return f"--{flag} {shlex.quote(value)}"
 
 

@@ -25,6 +25,9 @@ class Collinear(Symptom):
     two columns correlate by 0.9 or more, or the smallest eigenvalue of the correlation matrix is below 0.001: measured on
     a sample of 20 rows or more.
 
+    Every level of a text has a column because that was asked for (reference="none"), there is an intercept and no penalty:
+    proved. With a penalty these columns are not told of.
+
     What you see: weights of opposite signs that are large and change a lot with the data; predictions are fine.
 
     What to do: drop one of the columns, add an L2 penalty, or do not read anything into single weights.
@@ -45,6 +48,14 @@ class Collinear(Symptom):
                 Certainty.PROVED, f"{told} in every row{unique}.",
                 remedy(evidence, drop=relations.dependent) if evidence.source else remedy(evidence, l2="0.001"),
                 columns=1 + len(relations.combination), column=relations.dependent,
+            )  # fmt: skip
+        full = relations.full if evidence.intercept else relations.full[1:]  # without one, one text may have them all
+        if full and not evidence.penalised:
+            return self.found(
+                Certainty.PROVED,
+                f"Every level of '{full[0]}' has a column, of which one follows from the other columns: infinitely many "
+                "weights fit equally well.",
+                remedy(evidence, l2="0.001"), column=full[0],
             )  # fmt: skip
         if len(evidence.summary.names) >= evidence.summary.rows > 0 and not evidence.penalised:
             return self.found(

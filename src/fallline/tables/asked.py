@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fallline.errors import SettingError
+from fallline.errors import SettingError, SettingTypeError
+from fallline.family import suggest
 from fallline.losses._base import Loss
+from fallline.rows.learning import MOST_LEVELS
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+REFERENCES = ("most-frequent", "none")
 SHARE = 0.5  # of the memory that is free: what a fit takes when nothing is said
 LEAST_MEMORY = 50 * 10**6  # bytes: below, not even a block and what reads it have room
 CGROUPS = (
@@ -35,6 +39,24 @@ class Asked:
     seed: int = 0
     memory: int | str | None = None
     cache: Path | None = None
+    reference: tuple[str, ...] = ()  # "most-frequent", "none", or "column=level"
+    levels: int | str | None = None  # columns that a text may become, or "hash:4096"
+
+    def __post_init__(self) -> None:
+        _ = self.coding  # complains of what cannot be
+
+    @property
+    def coding(self) -> dict[str, Any]:
+        """How texts become columns, as the encoder is told it."""
+        most, hashed = levels_of(self.levels)
+        words = [word for word in self.reference if "=" not in word]
+        for word in words:
+            if word not in REFERENCES:
+                raise SettingError(
+                    f"reference: got {word!r}; give {', '.join(REFERENCES)} or COLUMN=LEVEL.{suggest(word, list(REFERENCES))}"
+                )
+        named = tuple((word.partition("=")[0], word.partition("=")[2]) for word in self.reference if "=" in word)
+        return {"most_levels": most, "hashed": hashed, "full": "none" in words, "references": named}
 
     @property
     def budget(self) -> int:
@@ -47,6 +69,35 @@ class Asked:
             "memory": self.budget,
             "loss": repr(self.loss),
         }
+
+
+def levels_of(given: int | str | None) -> tuple[int, bool]:
+    """(columns that a text may become, whether the levels of those that have more are hashed into so many).
+
+    >>> levels_of(500), levels_of("hash:4096")
+    ((500, False), (4096, True))
+    """
+    if given is None:
+        return MOST_LEVELS, False
+    found = re.fullmatch(r"(hash:)?(\d+)", str(given))
+    if isinstance(given, bool) or not found or int(found[2]) < (2 if found[1] else 1):
+        raise SettingError(f"levels: got {given!r}; give a number of columns such as 500, or 'hash:4096' to hash into.")
+    return int(found[2]), bool(found[1])
+
+
+def references_of(given: str | Mapping[str, str]) -> tuple[str, ...]:
+    """What is asked of references, as ``Asked`` has it: of one word, or of the levels by column.
+
+    >>> references_of("none"), references_of({"cut": "Ideal"})
+    (('none',), ('cut=Ideal',))
+    """
+    if isinstance(given, Mapping):
+        return tuple(f"{column}={level}" for column, level in given.items())
+    if not isinstance(given, str):
+        raise SettingTypeError(
+            f"reference: got {given!r}; give 'most-frequent', 'none' or a dict from column to level."
+        )
+    return () if given == REFERENCES[0] else (given,)  # which is what is done unasked
 
 
 def memory_budget(given: int | str | None) -> int:

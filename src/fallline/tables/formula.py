@@ -2,19 +2,22 @@
 
 formulaic reads the formula (``+``, ``-``, ``*``, ``:``, ``**``, parentheses); what stands in its terms is arithmetic on
 columns, which Polars computes: log, log1p, log2, log10, exp, sqrt, abs, + - * / **, I(...), and C(...), which takes
-numbers as levels. A term of several factors is their product, of texts each pair of levels.
+numbers as levels. A term of several factors is their product: of texts each pair of levels, of numbers and texts a slope
+a level. Which levels have a slope follows the usual rule (R, patsy, formulaic): all of them where the number has no term
+of its own before, all but the reference where it has. Without an intercept, the first text has a column for each level.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fallline.errors import MissingExtraError, SchemaError, SettingError
 from fallline.family import suggest
-from fallline.rows.columns import as_text
+from fallline.rows.columns import Levels, Number, Term, as_text
+from fallline.rows.slopes import Slopes
 from fallline.rows.sources._base import Source
 from fallline.rows.table import brief
 
@@ -33,6 +36,7 @@ class Formula:
     target: str
     terms: tuple[tuple[str, ...], ...]
     intercept: bool
+    texts: tuple[str, ...] | None = None  # factors that are text; None: not known yet
 
     @classmethod
     def read(cls, text: str) -> Formula:
@@ -54,7 +58,7 @@ class Formula:
         constant = [term for term in terms if term in (("1",), ("0",))]
         named = tuple(term for term in terms if term not in constant)
         target = str(left[0].factors[0].expr)
-        if (target,) in named:
+        if any(target in term for term in named):
             raise SettingError(f"formula: got {text!r}; the target {target!r} is among the terms that predict it.")
         if not named:
             raise SettingError(f"formula: got {text!r}; after the ~ stands at least one column.")
@@ -64,19 +68,36 @@ class Formula:
     def stored(cls, fields: dict[str, Any]) -> Formula:
         """The one that ``dataclasses.asdict`` took apart, read from a model."""
         terms = tuple(tuple(str(factor) for factor in term) for term in fields["terms"])
-        return cls(str(fields["text"]), str(fields["target"]), terms, bool(fields["intercept"]))
+        texts = None if fields.get("texts") is None else tuple(str(factor) for factor in fields["texts"])
+        return cls(str(fields["text"]), str(fields["target"]), terms, bool(fields["intercept"]), texts)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns that the terms become."""
-        return tuple(":".join(term) for term in self.terms)
+    def typed(self, frame: pl.DataFrame) -> Formula:
+        """The same, knowing which factors are text; that of the first frame stays."""
+        if self.texts is not None:
+            return self
+        factors = dict.fromkeys(factor for term in self.terms for factor in term)
+        return replace(self, texts=tuple(factor for factor in factors if _is_text(_factor(frame, factor))))
+
+    def _split(self, term: tuple[str, ...]) -> tuple[list[str], list[str]]:
+        """Its factors that are numbers, and those that are text."""
+        texts = self.texts or ()
+        return [factor for factor in term if factor not in texts], [factor for factor in term if factor in texts]
+
+    def _name(self, factors: list[str]) -> str:
+        """As in the term of these factors alone, where there is one."""
+        own = next((term for term in self.terms if sorted(term) == sorted(factors)), tuple(factors))
+        return ":".join(own)
 
     def apply(self, frame: pl.DataFrame, target: bool, beside: tuple[str, ...] = ()) -> pl.DataFrame:
         """The columns of the terms; and, if wanted, the target and columns that are taken along."""
         import polars as pl
 
         try:
-            columns = {name: _product(frame, term) for term, name in zip(self.terms, self.names, strict=True)}
+            typed = self.typed(frame)
+            columns = {
+                typed._name(factors): _product(frame, factors, text)
+                for term in self.terms for text, factors in enumerate(typed._split(term)) if factors
+            }  # fmt: skip
         except pl.exceptions.PolarsError as error:
             raise SettingError(f"formula: got {self.text!r}, which cannot be computed: {brief(error)}.") from None
         if target:
@@ -84,12 +105,44 @@ class Formula:
         columns |= {name: frame[name] for name in beside if name in frame.columns}
         return pl.DataFrame(columns)
 
+    def terms_of(self, columns: list[Term], left_out: dict[str, str]) -> list[Term]:
+        """The terms, of what was learned of the columns of their factors; `left_out` gets those that have none, and why."""
+        known = {column.name: column for column in columns}
+        found: list[Term] = []
+        alone = {self._name(numbers) for numbers, texts in map(self._split, self.terms) if not texts}
+        first = not self.intercept  # the first text then has all its levels
+        for term in self.terms:
+            names = [self._name(factors) for factors in self._split(term) if factors]
+            lacking = [name for name in names if name not in known]
+            own = [known[name] for name in names if name in known]
+            if lacking:
+                left_out[":".join(term)] = left_out.get(lacking[0], "it is the weight, the offset or the exposure")
+            elif len(own) == 1:
+                column = own[0]
+                if first and isinstance(column, Levels):
+                    column, first = column.whole(), False
+                found.append(column)
+            else:
+                found.append(self._slopes(":".join(term), own, alone))
+        return found
+
+    def _slopes(self, name: str, own: list[Term], alone: set[str]) -> Slopes:
+        number, text = own
+        if not isinstance(number, Number) or not isinstance(text, Levels):
+            raise SettingError(f"formula: {name} multiplies text with dates, which is not supported.")
+        if not number.varies:
+            raise SettingError(f"formula: {name} multiplies text with a constant; C(...) makes levels of numbers.")
+        seen, before = number.name in alone, len(alone)
+        alone.add(number.name)
+        marked = number.marked and len(alone) > before  # once
+        return Slopes(name, replace(number, marked=marked), text if seen else text.whole())
+
 
 class FormulaSource(Source):
     """A source whose frames hold the terms of a formula."""
 
     def __init__(self, source: Source, formula: Formula, beside: tuple[str, ...]) -> None:
-        self.source, self.formula, self.beside = source, formula, beside
+        self.source, self._formula, self.beside = source, formula, beside
         self.name = source.name
 
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
@@ -97,12 +150,18 @@ class FormulaSource(Source):
             for name in self.beside:
                 if name not in frame.columns:
                     raise SchemaError(f"{self.name}: there is no column {name!r}.{suggest(name, frame.columns)}")
-            yield self.formula.apply(frame, target=True, beside=self.beside)
+            made = self._formula.apply(frame, target=True, beside=self.beside)
+            self._formula = self._formula.typed(frame)
+            yield made
 
     @property
     def fingerprint(self) -> str | None:
         own = self.source.fingerprint
-        return None if own is None else f"{own} {self.formula.text}"
+        return None if own is None else f"{own} {self._formula.text}"
+
+    @property
+    def formula(self) -> dict[str, Any]:
+        return asdict(self._formula)
 
     @property
     def changed(self) -> bool:
@@ -117,19 +176,10 @@ class FormulaSource(Source):
         return self.source.size
 
 
-def _product(frame: pl.DataFrame, term: tuple[str, ...]) -> pl.Series:
-    factors = [_factor(frame, expression) for expression in term]
-    product = factors[0]
-    for factor in factors[1:]:
-        texts = [_is_text(product), _is_text(factor)]
-        if all(texts):
-            product = as_text(product) + BESIDE + as_text(factor)
-        elif any(texts):
-            raise SettingError(
-                f"formula: {':'.join(term)} multiplies text with numbers, which is not supported; C(...) makes levels of numbers."
-            )
-        else:
-            product = product * factor
+def _product(frame: pl.DataFrame, factors: list[str], text: int) -> pl.Series:
+    product, *others = [_factor(frame, factor) for factor in factors]
+    for other in others:
+        product = as_text(product) + BESIDE + as_text(other) if text else product * other
     return product
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -101,7 +101,6 @@ def _by_formula(source: Source, asked: Asked, progress: Progress | None) -> Prep
     beside = tuple(name for name in (asked.weight, asked.offset, asked.exposure) if name is not None)
     made = FormulaSource(source, formula, beside)
     prepared = prepare(made, replace(asked, target=formula.target, drop=()), progress)
-    prepared.encoder = replace(prepared.encoder, formula=asdict(formula))
     prepared.intercept = formula.intercept
     return prepared
 
@@ -117,7 +116,7 @@ def _read(source: Source, asked: Asked, cache: Any, progress: Progress | None) -
         frame = dropped(frame, asked, source.unread)
         if not rows:
             check_columns(frame.columns, asked)
-            plain = Plain.begun(frame, asked, source.rows)
+            plain = Plain.begun(frame, asked, source.rows) if source.formula is None else None
         rows += frame.height
         if progress is not None:
             progress("reading", rows)
@@ -145,7 +144,8 @@ def _read(source: Source, asked: Asked, cache: Any, progress: Progress | None) -
     if plain is not None and plain.finished():
         return _prepare_plain(plain, asked, source.name)
     frames = frames if plain is None else [plain.frame()]
-    return prepare_frame(frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=True), asked, source.name)
+    whole = frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=True)
+    return prepare_frame(whole, asked, source.name, source.formula)
 
 
 def frame_room(budget: int) -> int | None:
@@ -153,8 +153,8 @@ def frame_room(budget: int) -> int | None:
     return budget // FRAME_SHARE if budget < SCARCE else None
 
 
-def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
-    """The same for a table in memory."""
+def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str, formula: dict[str, Any] | None = None) -> Prepared:
+    """The same for a table in memory; `formula`: whose terms its columns are."""
     check_columns(frame.columns, asked)
     lost: Counter[str] = Counter()
     frame = choose_rows(frame, asked, lost)
@@ -162,13 +162,14 @@ def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
 
     def learn(part: pl.DataFrame) -> Encoder:
         return Encoder.learn(
-            part, asked.target, na=asked.na, weight=asked.weight, offset=asked.offset, exposure=asked.exposure
-        )
+            part, asked.target, na=asked.na, weight=asked.weight, offset=asked.offset, exposure=asked.exposure,
+            formula=formula, **asked.coding,
+        )  # fmt: skip
 
     if asked.na == "refuse":  # holes are counted over all rows, not only those to train on
         learn(frame)
     encoder = learn(frame if found.train is None else frame[found.train])
-    holes = {column.name: frame[column.name].null_count() for column in encoder.columns}
+    holes = {name: frame[name].null_count() for name in encoder.reads}
 
     def rows(chosen: Any) -> ArrayRows:
         part, y = (frame, found.y) if chosen is None else (frame[chosen], found.y[chosen])
@@ -176,6 +177,7 @@ def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str) -> Prepared:
         sides = sides_of(part, asked)
         return ArrayRows(X, y, sides.get("weight"), sides.get("offset"))
 
+    encoder = replace(encoder, formula=formula)
     return found.prepared(name, asked, encoder, rows, {name: count for name, count in holes.items() if count})
 
 
@@ -183,7 +185,9 @@ def _prepare_plain(plain: Plain, asked: Asked, name: str) -> Prepared:
     """The same for a table that has become rows already."""
     found = _learned(plain_values(plain.targets), asked, Counter())
     train = plain.rows(found.train, found.y)
-    encoder = Encoder.learn_facts(plain.facts(train), lambda *_: math.nan, asked.target, na=asked.na)  # no hole to fill
+    encoder = Encoder.learn_facts(
+        plain.facts(train), lambda *_: math.nan, asked.target, na=asked.na, **asked.coding  # no hole to fill
+    )  # fmt: skip
     kept = np.flatnonzero([column in encoder.features for column in plain.kinds])
 
     def rows(chosen: Any) -> ArrayRows:

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -220,13 +221,14 @@ class Streaming:
         classes = self.targets.classes(form)
         encoder = Encoder.learn_facts(
             self.facts, self._middle, asked.target, na=asked.na, weight=asked.weight, offset=asked.offset,
-            exposure=asked.exposure,
+            exposure=asked.exposure, formula=self.source.formula, **asked.coding,
         )  # fmt: skip
-        holes = {c.name: self.holes[c.name] for c in encoder.columns if self.holes[c.name]}
+        holes = {name: self.holes[name] for name in encoder.reads if self.holes[name]}
         if asked.na == "refuse" and holes:
             raise DataError(refused(self.first_holes, holes), code="D20")
         told = {
-            "encoder": encoder.to_json(), "loss": form.name, "why": why, "holes": holes, "dropped": lost_told(self.lost),
+            "encoder": replace(encoder, formula=self.source.formula).to_json(),
+            "loss": form.name, "why": why, "holes": holes, "dropped": lost_told(self.lost),
             "classes": None if classes is None else [plain(label) for label in classes],
             "total": self.train.rows + self.check.rows,
         }  # fmt: skip
@@ -274,7 +276,7 @@ class Streaming:
         self, spill: Spill, encoder: Encoder, form: Loss, classes: Any
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """The rows of each file, shuffled; the files are deleted as they are done with."""
-        how = "coded" if encoder.form(1 << 40) == "coded" else "dense"
+        how = "dense" if encoder.form(1 << 40) == "dense" else "coded"
         for k in range(len(spill.files)):
             frame = spill.bucket(k)
             if frame is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +29,11 @@ class Source(abc.ABC):
     def without(self, columns: Sequence[str]) -> Source:
         """The same without these columns, where that saves reading them, and all of them are there; else itself."""
         return self
+
+    @property
+    def formula(self) -> dict[str, Any] | None:
+        """The formula whose terms the columns are, taken apart, as far as it is known after the first frame; or None."""
+        return None
 
     @property
     def fingerprint(self) -> str | None:
