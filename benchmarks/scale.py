@@ -17,12 +17,10 @@ from typing import Any
 
 import machine
 import numpy as np
+from heldout import compared
 
-COLUMNS, CHECK = 20, 0.2
-CHUNK = 100_000  # rows that pandas reads at a time for SGDClassifier
-EPOCHS = 5  # of SGDClassifier at most, until it is within CLOSE of the held-out loss
-CLOSE = 1e-4
-HELD = 50_000  # rows that Vowpal Wabbit's model is judged on, one by one
+COLUMNS = 20
+CHUNK = 100_000  # rows of a batch that Polars streams
 
 Line = tuple[str, str, float, str, float]
 
@@ -98,7 +96,7 @@ def parquet(folder: Path, given: Any) -> list[Line]:
 
 
 def text(folder: Path, given: Any) -> list[Line]:
-    """Least squares from CSV, beside Polars parsing the same file; and against chunks with SGDClassifier."""
+    """Least squares from CSV, beside Polars parsing the same file."""
     import polars as pl
 
     import fallline
@@ -106,82 +104,19 @@ def text(folder: Path, given: Any) -> list[Line]:
     rows = given.rows // 5
     file = made(folder, rows, "csv")
     ours, theirs = medians(given.repeats, lambda: fallline.fit(file, "number", drop=["yes"]), lambda: pl.read_csv(file))
-    lines = [(f"least squares, CSV {rows:,} x {COLUMNS}", "aim <= 1.5", ours, "Polars parsing the file", theirs)]
-    found: list[float] = []
-
-    def fit() -> None:
-        found.append(fallline.fit(file, "yes", drop=["number"], loss="logistic", check=CHECK).check["loss"])
-
-    seconds, sgd = medians(1, fit, lambda: _partial_fit(file, rows, found[-1]))
-    peer = f"pandas chunks, SGDClassifier ({_reached[-1]})"
-    return [*lines, ("logistic, CSV, to the same held-out loss", "aim <= 0.2", seconds, peer, sgd)]
+    return [(f"least squares, CSV {rows:,} x {COLUMNS}", "aim <= 1.5", ours, "Polars parsing the file", theirs)]
 
 
-_reached: list[str] = []
-
-
-def _partial_fit(file: Path, rows: int, aim: float) -> None:
-    """SGDClassifier on chunks of the file, until its loss on the last fifth of the rows is close to `aim`."""
-    import pandas as pd
-    from sklearn.linear_model import SGDClassifier
-    from sklearn.metrics import log_loss
-
-    model = SGDClassifier(loss="log_loss", alpha=1e-7, learning_rate="invscaling", eta0=0.05, power_t=0.25)
-    last = 0.0
-    for epoch in range(EPOCHS):
-        held: list[Any] = []
-        for k, chunk in enumerate(pd.read_csv(file, chunksize=CHUNK)):
-            X, y = chunk.iloc[:, :COLUMNS].to_numpy(), chunk["yes"].to_numpy()
-            if (k + 1) * CHUNK > (1 - CHECK) * rows:
-                held.append((X, y))
-            else:
-                model.partial_fit(X, y, classes=[0, 1])
-        X, y = (np.concatenate(parts) for parts in zip(*held, strict=True))
-        last = log_loss(y, model.predict_proba(X))
-        if last - aim < CLOSE + 0.002:  # another fifth of the rows is held out than ours: as close as that can tell
-            _reached.append(f"{epoch + 1} epochs, {last:.5f}, ours {aim:.5f}")
-            return
-    _reached.append(f"not in {EPOCHS} epochs: {last:.5f}, ours {aim:.5f}")
-
-
-def vowpal(folder: Path, given: Any) -> list[Line]:
-    """Logistic regression from CSV to the same held-out loss, beside Vowpal Wabbit reading the same file."""
+def heldout(folder: Path, given: Any) -> list[Line]:
+    """Logistic regression from CSV to the same held-out loss, beside pandas chunks and Vowpal Wabbit: made and real rows."""
     import polars as pl
-    from vowpalwabbit import Workspace
-
-    import fallline
 
     rows = given.rows // 5
-    frame = pl.read_parquet(made(folder, rows, "parquet")).drop("number").rename({"yes": "_label"})
-    frame = frame.with_columns(pl.col("_label") * 2 - 1)
-    cut = int(rows * (1 - CHECK))
-    train, held = folder / "train.csv", frame[cut:]
-    frame[:cut].write_csv(train)
-    held = held[:HELD]
-    X, sign = held.drop("_label").to_numpy(), held["_label"].to_numpy()
-    names, kept = [f"x{j}" for j in range(COLUMNS)], dict[str, Any]()
-
-    def ours() -> None:
-        kept["ours"] = fallline.fit(train, "_label", loss="logistic")
-
-    def theirs(passes: int) -> Callable[[], None]:
-        def run() -> None:
-            how = "--csv --quiet --loss_function logistic --holdout_off -k -c"
-            kept["vw"] = Workspace(f"{how} --passes {passes} --cache_file {folder}/vw.cache -d {train}")
-
-        return run
-
-    def missed(z: Any) -> float:
-        return float(np.logaddexp(0.0, -sign * z).mean())
-
-    lines = []
-    for passes in (1, 5):
-        mine, its = medians(given.repeats, ours, theirs(passes))
-        rows_told = ("| " + " ".join(f"{n}:{v}" for n, v in zip(names, row, strict=True)) for row in X)
-        losses = missed(np.array([kept["vw"].predict(row) for row in rows_told])), missed(kept["ours"].decision(X))
-        note = f"Vowpal Wabbit, {passes} passes ({losses[0]:.5f}, ours {losses[1]:.5f})"
-        lines.append(("logistic, CSV, held-out loss", "aim <= 0.2", mine, note, its))
-    return lines
+    table = pl.read_parquet(made(folder, rows, "parquet")).drop("number")
+    lines = compared(folder, f"{rows:,} x {COLUMNS} normal", table, "yes", given.repeats)
+    forest = pl.read_parquet(given.shared / "covtype.parquet").sample(fraction=1.0, shuffle=True, seed=0)
+    two = forest.with_columns(yes=(pl.col("Cover_Type") == 2).cast(pl.Int64)).drop("Cover_Type")
+    return [*lines, *compared(folder, f"covertype, {two.height:,} x {two.width - 1}", two, "yes", given.repeats)]
 
 
 def grow(folder: Path, given: Any) -> list[Line]:
@@ -270,7 +205,7 @@ def claims(folder: Path, given: Any) -> list[Line]:
 
 
 CASES: dict[str, Callable[[Path, Any], list[Line]]] = {
-    "parquet": parquet, "text": text, "vowpal": vowpal, "grow": grow, "codes": codes, "claims": claims,
+    "parquet": parquet, "text": text, "heldout": heldout, "grow": grow, "codes": codes, "claims": claims,
 }  # fmt: skip
 
 if __name__ == "__main__":

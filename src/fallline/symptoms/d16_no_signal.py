@@ -19,9 +19,9 @@ class NoSignal(Symptom):
     """The model fits no better than the best constant: the columns say nothing about the target, or the model cannot.
 
     Rule: what the training loss has gained is what p columns of noise gain, 2 m (J_0 - J) < p + 2 sqrt(2p) (for squared
-    loss m log(J_0 / J); Wilks 1938), and on check rows, where there are 30 at least, the loss is not below the constant's
-    by two standard errors of the difference; or on those it is not below at all. Measured, of a run that ended where it
-    should.
+    loss m log(J_0 / J); Wilks 1938; for fewer unknowns than rows), and on check rows, where there are 30 at least, the loss
+    is not below the constant's by two standard errors of the difference; or on those it is not below at all. Measured, of
+    a run that ended where it should.
 
     What you see: a curve that is flat from the first step, and a check score near zero.
 
@@ -38,7 +38,7 @@ class NoSignal(Symptom):
         if not evidence.done or evidence.summary is None or not len(evidence.summary.names):
             return None
         p, gained = max(evidence.unknowns - 1, 1), self._gained(evidence)
-        known = math.isfinite(gained)
+        known = math.isfinite(gained) and p < evidence.summary.rows  # with more, noise can gain all there is
         by_chance = known and gained <= p + ERRORS * math.sqrt(2.0 * p)
         if check.get("rows", 0.0) >= FEWEST_ROWS and "gain_error" in check:
             gain, error = check["baseline_loss"] - check["loss"], check["gain_error"]

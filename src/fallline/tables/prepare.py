@@ -177,8 +177,8 @@ def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str, formula: dict[st
         sides = sides_of(part, asked)
         return ArrayRows(X, y, sides.get("weight"), sides.get("offset"))
 
-    encoder = replace(encoder, formula=formula)
-    return found.prepared(name, asked, encoder, rows, {name: count for name, count in holes.items() if count})
+    told = {name: count for name, count in holes.items() if count}
+    return found.prepared(name, asked, replace(encoder, formula=formula), rows, told)
 
 
 def _prepare_plain(plain: Plain, asked: Asked, name: str) -> Prepared:
