@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import fallline
 from fallline.ascent import CYCLE, RowByRow, ascends
+from fallline.balance import best_shift
 from fallline.losses import as_loss
 from fallline.losses.squared import Squared
 from fallline.objective import ModelObjective
@@ -102,6 +103,25 @@ def test_the_bound_is_never_above_the_optimum(loss: str, sweeps: int, seed: int,
         J, g = objective.value_and_grad(theta, rows)
         gap = early.prove(theta, g)
         assert gap is None or J - gap <= least + 1e-11 * abs(least)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_best_shift_is_that_of_scipy(loss: str) -> None:
+    objective, rows = problem(loss, True, True, False)
+    z = np.random.default_rng(5).standard_normal((60, 3) if loss == "softmax" else 60)
+    shift = best_shift(
+        objective, rows, lambda batch: z[batch.first : batch.first + len(batch.y)], 3 if z.ndim == 2 else 1
+    )
+    assert shift is not None and rows.weight is not None
+    moved = z + (shift if z.ndim == 2 else shift[0])
+    pulls = rows.weight @ objective.loss.slope(rows.y, moved)
+    np.testing.assert_allclose(pulls, 0.0, atol=1e-11)
+
+    def cost(b: np.ndarray) -> float:
+        assert rows.weight is not None
+        return float(rows.weight @ objective.loss.value(rows.y, z + (b if z.ndim == 2 else b[0])))
+
+    assert cost(shift) <= scipy.optimize.minimize(cost, np.zeros(shift.shape)).fun + 1e-9
 
 
 @pytest.mark.parametrize("loss", ["logistic", "softmax", "poisson"])

@@ -77,6 +77,11 @@ class Plan:
     hope: Hope | None = None  # when to try for a proof
     prove: Callable[[Array, Array], float | None] | None = None  # where the rule knows how low J can be
 
+    @property
+    def scaled(self) -> bool:
+        """Whether steps are made in other coordinates than the gradient's, so that no rate compares with 2/L."""
+        return self.precondition is not None or self.prove is not None
+
 
 def plan_model(
     objective: ModelObjective, rows: Rows, theta: Array, optimizer: str | AnyOptimizer,

@@ -38,7 +38,7 @@ def evidence_before(job: Job, objective: ModelObjective, plan: Plan, history: Hi
     return Evidence(
         history=history, summary=job.summary, optimizer=plan.optimizer.name,
         plain_descent=plan.optimizer.name == "descent" and full and not plan.rate.judges and loss.smooth, full_batch=full,
-        adaptive=plan.optimizer.adaptive, preconditioned=plan.precondition is not None, searched=plan.rate.judges,
+        adaptive=plan.optimizer.adaptive, preconditioned=plan.scaled, searched=plan.rate.judges,
         learning_rate=named,
         largest_curvature=plan.curvature.measured if plan.curvature is not None else None,
         standardized=bool(np.any(job.scaling.scale != 1.0)), link=loss.link, unit=job.unit,

@@ -420,6 +420,16 @@ def test_what_a_first_review_found_called_proved_is_not() -> None:
     assert "D16" not in codes(weighted)
 
 
+def test_noise_is_not_told_of_more_unknowns_than_rows() -> None:
+    """What 500 columns gain on 60 rows says nothing: noise can gain all there is. Check rows still tell."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((60, 500))
+    found = fallline.fit(X, (X[:, :20].sum(axis=1) > 0) * 1.0, loss="logistic", l2=0.1)
+    assert "D16" not in codes(found)
+    noise = fallline.fit(X, rng.integers(0, 2, 60) * 1.0, loss="logistic", l2=0.1, check=0.5)
+    assert "D16" in codes(noise)
+
+
 def test_several_runs_side_by_side(tmp_path: Path) -> None:
     runs = [fallline.fit(*data(0), optimizer=name, max_passes=30) for name in ("descent", "adam", "descent")]
     told = fallline.compare(runs)
