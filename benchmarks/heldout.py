@@ -17,7 +17,7 @@ import numpy as np
 
 SHARE = 0.8  # trained on
 CLOSE = 1e-3  # relative
-MOST = (1, 2, 3, 5, 10, 20)  # epochs
+MOST = (1, 2, 5, 10)  # epochs
 CHUNK = 100_000  # rows that pandas reads at a time
 JUDGED = 20_000  # rows that Vowpal Wabbit is judged on, one by one
 

@@ -5,8 +5,8 @@ Where the rows are few, it is they that the weights are made of. With r_i the sl
     w  =  -1/(l2 W) sum_i weight_i r_i x_i,      b  =  b_0 - 1/(l W) sum_i weight_i r_i
 
 at the optimum, and every choice of slopes gives a lower bound of J (duality.py), which is concave in each of them. So one
-row after another is given the slope that is best for it, exactly, whatever its length: documents a hundred thousand times
-as long as others, which make gradient steps crawl, cost nothing here. (Shalev-Shwartz and Zhang 2013; Yu, Huang and Lin
+row after another is given the slope that is best for it, exactly, whatever its length: documents hundreds of times as long
+as others, which make gradient steps crawl, cost nothing here. (Shalev-Shwartz and Zhang 2013; Yu, Huang and Lin
 2011 for classes.) Three things are added:
 
 - rows that keep being moved by the others, a few long ones most often, are asked more often (Csiba, Qu and Richtarik 2015);

@@ -127,9 +127,16 @@ def loop_boxes(r: Result) -> list[tuple[str, str]]:
         ("load data", data), ("initialise theta", begin), ("forward: predictions", model),
         ("loss J(theta)", f"{number(float(loss[0]), 5)} \u2192 {number(float(loss[-1]), 5)}" if len(loss) else "-"),
         ("backward: gradient", f"size {number(float(norms[0]), 3)} \u2192 {number(float(norms[-1]), 3)}" if len(norms) else "-"),
-        ("update theta", f"{count(r.steps, 'step', 'steps')} of {r.optimizer.name if r.optimizer is not None else 'descent'}"),
+        ("update theta", f"{count(r.steps, 'step', 'steps')} of {_rule(r)}"),
         ("converged?", ended), ("trained model", f"{r.verdict} ({r.certainty})"),
     ]  # fmt: skip
+
+
+def _rule(r: Result) -> str:
+    """The name of the update rule; of a loaded model, whose rule may need what is not there any more, as it was recorded."""
+    if r.optimizer is not None:
+        return r.optimizer.name
+    return r.evidence.optimizer if r.evidence is not None else "-"
 
 
 def compared(results: dict[str, Result]) -> dict[str, Any]:
@@ -141,6 +148,6 @@ def compared(results: dict[str, Result]) -> dict[str, Any]:
         score = scores[0] if scores else "-"
         rows.append([
             name, str(r.verdict), number(r.best_loss, 6), bound, score, f"{r.passes:,.0f}", seconds(r.seconds),
-            r.optimizer.name if r.optimizer is not None else "-",
+            _rule(r),
         ])  # fmt: skip
     return {"head": ("run", "verdict", "loss", "above best", "check", "passes", "time", "optimizer"), "rows": rows}
