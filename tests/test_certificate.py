@@ -267,3 +267,16 @@ def test_the_ridge_alone_bounds_the_gap(name: str, intercept: bool) -> None:
     assert len(bounds) >= 2 and bounds[-1] < 1e-6
     plain = ModelObjective(as_loss(name), as_penalty(None, 0.0, 0.0, None), Scaling.none(5, intercept))
     assert ridge_bound(plain, rows, theta, g) is None
+
+
+def test_the_ridge_alone_does_not_forget_the_corners() -> None:
+    """At the optimum of a ridge without |w|, |w| leaves a slope: the bound must know of it."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((50, 5)), rng.standard_normal(50)
+    start = fallline.fit(X, y, l2=0.1, standardize=False, tol=1e-12).theta
+    objective = ModelObjective(as_loss("squared"), as_penalty(None, 0.3, 0.1, None), Scaling.none(5, True))
+    rows = ArrayRows(X, y)
+    best = fallline.fit(X, y, l1=0.3, l2=0.1, standardize=False, tol=1e-12)
+    J, g = objective.value_and_grad(start, rows)
+    bound = ridge_bound(objective, rows, start, objective.least_slope(start, g))
+    assert bound is not None and bound >= J - best.best_loss > 0.01

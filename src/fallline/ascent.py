@@ -18,6 +18,7 @@ as others, which make gradient steps crawl, cost nothing here. (Shalev-Shwartz a
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 from typing import ClassVar, NamedTuple
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.balance import best_shift
+from fallline.losses._base import quiet
 from fallline.losses.softmax import Softmax
 from fallline.objective import ModelObjective
 from fallline.optimizers._base import Array, Optimizer
@@ -42,6 +44,7 @@ PARTS = 20
 RESTLESS = 0.5  # of all unrest: where less of it is in so few rows, they are not asked more often
 DAMPED = 1e-12  # of the mean square of the changes: extrapolation from changes that are nearly alike
 LENT = 0.1  # of the squared length of a row: that of the intercept's column (1 and 0.03 take as long, 0.0025 twice as long)
+ROUND_OFF = 1e-15  # of the terms of a bound, which cancel
 LEAST = 1e-200  # of q: a row without entries moves nothing
 
 _log = logging.getLogger(__name__)
@@ -64,12 +67,19 @@ def ascends(objective: ModelObjective, rows: Rows) -> bool:
     """Whether rows can be asked one by one: sparse, fewer than columns, with a smooth loss and a ridge alone."""
     sparse = isinstance(rows, ArrayRows) and hasattr(rows.X, "indptr")
     parts, loss = objective.penalty.elementwise(rows.n), objective.loss
+    # Columns are not centred. Standardised, a row is about as long as there are columns; if their means are together
+    # longer, all rows point the same way, and would undo one another's steps.
+    if float(np.sum((objective.scaling.shift / objective.scaling.scale) ** 2)) > rows.n or len(objective.scaling.far):
+        return False
     ridge = objective.smooth and parts is not None and bool(np.ptp(parts[1]) == 0.0 < parts[1][0])
     return sparse and rows.m < rows.n and ridge and loss.smooth and (loss.task != "classes" or type(loss) is Softmax)
 
 
 class RowByRow(Optimizer[Ascent]):
-    """theta <- theta made of the slopes after one more sweep over the rows; the gradient is not asked."""
+    """theta <- theta made of the slopes after one more sweep over the rows; the gradient is not asked.
+
+    Unlike other rules it knows the rows, and keeps beside its state what it has learnt of J*, which no step makes untrue.
+    """
 
     name: ClassVar[str] = "row by row"
     summary: ClassVar[str] = "each row's best step in turn (dual ascent)"
@@ -83,17 +93,20 @@ class RowByRow(Optimizer[Ascent]):
         self.heavy = np.ones(rows.m) if rows.weight is None else rows.weight
         self.share = self.heavy / (self.ridge * rows.total_weight)
         lengths = rows.each(lambda batch: np.asarray(batch.X.power(2) @ self.per))
-        loose = LENT * float(np.median(lengths)) / (self.ridge * rows.total_weight)
-        self.loose = loose if scaling.intercept else 0.0
+        typical = float(np.median(lengths[lengths > 0.0])) if np.any(lengths > 0.0) else 1.0
+        self.loose = LENT * typical / (self.ridge * rows.total_weight) if scaling.intercept else 0.0
         self.own = np.maximum(self.share * lengths + self.loose * self.heavy, LEAST)
         self.entries = np.diff(rows.X.indptr).astype(np.int64)
         self.latest: Ascent | None = None
-        self.lowest = self.about = -np.inf  # that J can be: proved, and without asking whether slopes sum to zero
+        self.lowest = -np.inf  # that J can be, proved so far
+        self.about = -np.inf  # the bound of the last sweep, of J with the ridge that holds the intercept
 
     @property
     def compiles(self) -> bool:
         """Whether the compiler takes the formulas of the loss, which may be a user's."""
         rows = self.rows
+        if not dataclasses.is_dataclass(self.objective.loss):
+            return False
         nothing = np.zeros((rows.m, *self.shape))
         try:
             self.swept(
@@ -129,6 +142,8 @@ class RowByRow(Optimizer[Ascent]):
             made = self.weights(slopes)
             if self.bound(further, slopes, anchor, made) > self.bound(u, r, anchor, coef):
                 u, r, coef = further, slopes, made
+            else:
+                coef = self.weights(r)  # as exact as at the first, whatever the sweeps have rounded
             past, anchor = (u.copy(),), self.intercept(r, anchor)
         order = self.ordered(state) if len(past) <= 1 else state.order
         b = aside(lambda: self.swept(order, u, r, unrest, coef, self.intercept(r, anchor)))
@@ -141,23 +156,26 @@ class RowByRow(Optimizer[Ascent]):
     def prove(self, theta: Array, g: Array) -> float | None:
         """J(theta) - J* at most: by the slopes of the last sweep, which are the same whatever theta is asked about."""
         if self.latest is not None:
-            self.lowest, self.latest = max(self.lowest, self.proved(self.latest.u)), None
-        gap = max(self.objective.value(theta, self.rows) - self.lowest, 0.0)
-        return gap if np.isfinite(gap) else None
+            self.lowest, self.latest = max(self.lowest, self.proved(self.latest.u, self.latest.anchor)), None
+        gap = self.objective.value(theta, self.rows) - self.lowest
+        return gap if 0.0 <= gap < np.inf else None
 
-    def proved(self, u: Array) -> float:
-        """What J cannot go below, by the slopes at u moved so that they sum to zero; -inf where they cannot be."""
-        rows, shape = self.rows, u.shape[1:]
-        zero = np.zeros(shape)
+    def proved(self, u: Array, anchor: Array) -> float:
+        """What J cannot go below, by the slopes at u moved so that they sum to zero; -inf where they cannot be.
+
+        What rounding leaves of their sum is multiplied by how far the best intercept lies from `anchor`.
+        """
         if self.objective.scaling.intercept:
             shift = best_shift(
-                self.objective, rows, lambda batch: u[batch.first : batch.first + len(batch.y)], zero.size
+                self.objective, self.rows, lambda batch: u[batch.first : batch.first + len(batch.y)], anchor.size
             )
             if shift is None:
                 return -np.inf
-            u = u + shift.reshape(shape)
-        r = self.objective.loss.slope(rows.y, u)
-        return self.bound(u, r, zero, self.weights(r), loose=0.0)
+            u = u + shift.reshape(self.shape)
+        r = self.objective.loss.slope(self.rows.y, u)
+        found, size = self.costs(u, r, anchor, self.weights(r))
+        found -= ROUND_OFF * size
+        return found if np.isfinite(found) else -np.inf
 
     def passes(self, state: Ascent) -> float:
         """Over the rows, that the last step made."""
@@ -202,16 +220,25 @@ class RowByRow(Optimizer[Ascent]):
         """The intercept that they imply."""
         return np.asarray(anchor - self.loose * (self.heavy @ r))
 
-    def bound(self, u: Array, r: Array, anchor: Array, coef: Array, loose: float | None = None) -> float:
-        """What J and the ridge of the intercept cannot go below, for slopes r = phi'(u)."""
+    def bound(self, u: Array, r: Array, anchor: Array, coef: Array) -> float:
+        """What J with the ridge that holds the intercept to `anchor` cannot go below, for slopes r = phi'(u)."""
+        pull = self.heavy @ r
+        held = self.loose / 2.0 * float(np.sum(pull**2)) / self.rows.total_weight
+        return self.costs(u, r, anchor, coef)[0] - held
+
+    @quiet
+    def costs(self, u: Array, r: Array, anchor: Array, coef: Array) -> tuple[float, float]:
+        """1/W sum_i weight_i (phi(u_i) - r_i (u_i - offset_i - anchor)) - l2/2 |w|^2, and the size of what cancels in it."""
         rows, objective = self.rows, self.objective
         shape = (-1,) + (1,) * (r.ndim - 1)
-        own = u if rows.offset is None else u - rows.offset.reshape(shape)
-        cost = objective.loss.value(rows.y, u) - (r * own).reshape(rows.m, -1).sum(axis=1)
-        w, pull = coef * objective.scaling.scale.reshape(shape), self.heavy @ r
-        loose = self.loose if loose is None else loose
-        held = float(np.sum(pull * anchor)) - loose / 2.0 * float(np.sum(pull**2))
-        return float(self.heavy @ cost + held) / rows.total_weight - self.ridge / 2.0 * float(np.vdot(w, w))
+        own = u - anchor if rows.offset is None else u - anchor - rows.offset.reshape(shape)
+        cost, moved = objective.loss.value(rows.y, u), (r * own).reshape(rows.m, -1)
+        w = coef * objective.scaling.scale.reshape(shape)
+        penalty = self.ridge / 2.0 * float(np.vdot(w, w))
+        total, size = (float(self.heavy @ part) / rows.total_weight for part in (
+            cost - moved.sum(axis=1), np.abs(cost) + np.abs(moved).sum(axis=1)
+        ))  # fmt: skip
+        return total - penalty, size + penalty
 
     def extrapolated(self, past: tuple[Array, ...]) -> Array:
         """The mix of the last predictions whose changes, mixed alike, are smallest by the curvature of the rows."""

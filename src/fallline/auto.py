@@ -78,6 +78,11 @@ class Plan:
     prove: Callable[[Array, Array], float | None] | None = None  # where the rule knows how low J can be
 
     @property
+    def told(self) -> AnyOptimizer | None:
+        """The rule that a result names; None for one that holds the rows, which a result must not keep."""
+        return self.optimizer if self.prove is None else None
+
+    @property
     def scaled(self) -> bool:
         """Whether steps are made in other coordinates than the gradient's, so that no rate compares with 2/L."""
         return self.precondition is not None or self.prove is not None

@@ -14,6 +14,7 @@ from fallline.rows._base import Array, Batch, Rows
 
 TRIES = 12  # steps towards the best shift
 BALANCED = 1e-13  # of the mean |slope|: what rounding leaves of their sum
+ROUNDED = 1e-15  # of a prediction: what rounding does to it, and by the curvature to its slope
 ASKED = 20_000_000  # numbers in the curvatures of the rows that are asked: K x K for each of them
 
 
@@ -22,7 +23,7 @@ def best_shift(
 ) -> Array | None:
     """The number (or K numbers) to add to all predictions for the least loss; None where it is not found at once.
 
-    By Newton's method, whose curvature may be that of some blocks of rows: its steps need not be exact, only where they end.
+    By Newton's method, whose curvature may be that of some of the rows: its steps need not be exact, only where they end.
     """
     shift, before = np.zeros(classes), np.inf
     every = 1 + rows.m * classes**2 // ASKED
@@ -32,19 +33,22 @@ def best_shift(
         return z + (shift if z.ndim == 2 else shift[0])
 
     def slopes(batch: Batch) -> tuple[Array, float]:
-        r = objective.weighted(objective.loss.slope(batch.y, moved(batch)), batch) * batch.share
-        return np.atleast_1d(r.sum(axis=0)), float(np.abs(r).sum())
+        z = moved(batch)
+        r = objective.weighted(objective.loss.slope(batch.y, z), batch)
+        noise = objective.weighted(objective.loss.own_curvature(batch.y, z) * np.abs(z), batch)
+        left = BALANCED * float(np.abs(r).sum()) + ROUNDED * float(noise.sum())
+        return np.atleast_1d(r.sum(axis=0)) * batch.share, left * batch.share
 
     def curvature(batch: Batch) -> Array:
-        if batch.first // len(batch.y) % every:
-            return np.zeros((classes, classes))
-        c = objective.weighted(objective.loss.curvature(batch.y, moved(batch)), batch)
+        z, weight = moved(batch)[::every], None if batch.weight is None else batch.weight[::every]
+        some = batch._replace(y=batch.y[::every], weight=weight)
+        c = objective.weighted(objective.loss.curvature(some.y, z), some)
         return np.atleast_2d(c.sum(axis=0) * batch.share)
 
     for _ in range(TRIES):
-        pull, size = rows.sum(slopes, width=classes)
+        pull, left = rows.sum(slopes, width=classes)
         off = float(np.abs(pull).max())
-        if off <= BALANCED * size:
+        if off <= left:
             return shift
         if not off < before:
             return None

@@ -68,7 +68,7 @@ def gap_bound(
         found = _verified(objective, some, theta, s, nu, inverse)
         if found is not None or objective.smooth:
             return found
-    by_ridge = objective.smooth and not among or s.size > FACTOR_LIMIT
+    by_ridge = (objective.smooth and not among) or s.size > FACTOR_LIMIT
     bounds = [ridge_bound(objective, rows, theta, s.reshape(theta.shape)) if by_ridge else None]
     bounds.append(None if objective.smooth else duality_gap(objective, rows, theta))
     return min((bound for bound in bounds if bound is not None), default=None)
@@ -184,9 +184,9 @@ SLACK = 2.0  # the curvature that counts, along s, may be kept better than the m
 def ridge_bound(objective: ModelObjective, rows: Rows, theta: Array, s: Array) -> float | None:
     """The bound that a ridge gives at the cost of a few passes, for any number of unknowns; None without a ridge.
 
-    Without an intercept J curves by l2 at least in all directions, so  J - J* <= |s|^2 / (2 l2).  With one, so does the
-    least of J over the intercept, as a function of the weights, whose gradient is that of J at theta', which is theta with
-    the intercept that is best for its weights:
+    `s` is the smallest subgradient. Without an intercept J curves by l2 at least in all directions, so
+    J - J* <= |s|^2 / (2 l2).  With one, so does the least of J over the intercept, as a function of the weights, whose
+    subgradient is that of J at theta', which is theta with the intercept that is best for its weights:
 
         J(theta) - J*  <=  J(theta) - J(theta') + |s'_w|^2 / (2 l2).
     """
@@ -201,7 +201,7 @@ def ridge_bound(objective: ModelObjective, rows: Rows, theta: Array, s: Array) -
     settled = theta.copy()
     settled[-1] += shift if theta.ndim == 2 else shift[0]
     J, g = objective.value_and_grad(settled, rows)
-    sw, _ = objective.scaling.split(g)
+    sw, _ = objective.scaling.split(objective.least_slope(settled, g))
     return max(objective.value(theta, rows) - J, 0.0) + float(np.vdot(sw, sw)) / (2.0 * l2)
 
 

@@ -83,7 +83,7 @@ def conclude_model(
         history=run.history,
         verdict=ruling.verdict, certainty=ruling.certainty, sentence=ruling.sentence,
         findings=diagnose(evidence), evidence=evidence, gap=gap,
-        best_loss=J, loss=objective.loss, penalty=job.penalty, optimizer=plan.optimizer, rate_reason=plan.rate.reason,
+        best_loss=J, loss=objective.loss, penalty=job.penalty, optimizer=plan.told, rate_reason=plan.rate.reason,
         method=plan.method, feature_names=data.names, target_name=data.target_name, classes=data.classes,
         summary=job.summary,
         baseline_loss=baseline,

@@ -16,6 +16,7 @@ from fallline.auto import Plan, plan_model
 from fallline.certificate import FACTOR_LIMIT, gap_bound
 from fallline.history import History
 from fallline.inverse import EIGEN_LIMIT
+from fallline.losses import losses
 from fallline.losses._base import Loss
 from fallline.objective import ModelObjective
 from fallline.penalties._base import Penalty
@@ -36,7 +37,7 @@ from fallline.stops.gradient_norm import GradientNorm
 from fallline.stops.interrupt import Interrupt
 from fallline.stops.no_improvement import NoImprovement
 from fallline.summary import DataSummary, Provenance
-from fallline.train import Run, after, train
+from fallline.train import BLOW_UP, Run, after, train
 from fallline.warm_up import warm_up
 from fallline.watching import evidence_before
 
@@ -178,9 +179,8 @@ def _row_space(job: Job, form: Loss, theta: Array) -> RowSpace | None:
     if parts is None or not job.penalty.smooth or np.ptp(parts[1]) > 0.0:
         return None
     dear = theta.size > FACTOR_LIMIT and job.rows.n * job.rows.m**2 > DEAR
-    if dear and ascends(
-        ModelObjective(form, job.penalty, job.scaling), job.rows
-    ):  # sparse rows are better asked as they are
+    ours = type(form) in losses().values()  # a user's formulas may not compile
+    if dear and ours and ascends(ModelObjective(form, job.penalty, job.scaling), job.rows):  # sparse rows as they are
         return None
     return row_space(job.rows, job.scaling)
 
@@ -230,7 +230,7 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
         precondition=plan.precondition, recoveries=plan.recoveries if asked.auto_fix else 0,
         check_loss=job.check_loss(form), best_on_check=asked.patience > 0,
         observers=job.observers(objective, plan, resolution, steps, before), seed=asked.seed, shuffle=asked.shuffle,
-        end_when_diverged=plan.prove is None,  # a rule that raises a bound on J* gets there, whatever J does on the way
+        blow_up=BLOW_UP if plan.prove is None else math.inf,  # a rule that raises a bound on J* gets there, whatever J does
     )  # fmt: skip
     return Stage(objective, plan, run if warm is None else after(warm, run), prove, form, resolution, floor, worst)
 

@@ -135,6 +135,7 @@ def train(
     precondition: Preconditioner | None = None,
     recoveries: int = 0,
     end_when_diverged: bool = True,
+    blow_up: float = BLOW_UP,
     check_loss: Callable[[Array], float] | None = None,
     best_on_check: bool = False,
     shuffle: bool = True,
@@ -200,7 +201,7 @@ def train(
         if reason is not None:
             ending = reason
             break
-        if keep and end_when_diverged and _diverged(J, exact, J_first, best.J):
+        if keep and end_when_diverged and _diverged(J, exact, J_first, best.J, blow_up):
             if recovered == recoveries:
                 ending = Ending("diverged")
                 break
@@ -306,10 +307,10 @@ def _first(stops: Sequence[Stop], point: Point) -> Ending | None:
     return next((ending for stop in stops if (ending := stop.update(point)) is not None), None)
 
 
-def _diverged(J: float, exact: Exact | None, J_first: float, J_best: float) -> bool:
+def _diverged(J: float, exact: Exact | None, J_first: float, J_best: float, blow_up: float) -> bool:
     """Not finite; or far above the start, measured by the start's size and all that was gained since."""
     if not math.isfinite(J):
         return True
     if exact is None or not math.isfinite(J_best):
         return False
-    return exact.J > J_first + BLOW_UP * (abs(J_first) + (J_first - J_best))
+    return exact.J > J_first + blow_up * (abs(J_first) + (J_first - J_best))

@@ -14,6 +14,7 @@ from fallline.kernels.compile import Kernel
 from fallline.kernels.twins import slope
 
 MOST, CLOSE = 100, 1e-13  # steps towards a root, and how close is close enough (relative)
+FARTHEST = 1e18  # that a prediction is moved at once
 NEARLY = 1e-9  # the same for the sum of the omegas: the step after that is right to the last digit
 LARGE = 1.5  # from here on v - log v is near omega(v)
 
@@ -33,17 +34,19 @@ def _numbers(
             z += data[p] * coef[indices[p]]
         q = own[i]
         aim = z + q * r[i]
-        # miss(at) = at + q phi'(at) - aim grows at least as at does: its root lies within miss(z) of z
-        other, at, beyond = z, z, z + q * slope(loss, y[i], z) - aim
-        miss = beyond
-        if miss != 0.0:
-            at = z - miss
-            miss = at + q * slope(loss, y[i], at) - aim
+        # miss(at) = at + q phi'(at) - aim grows with at. Where the slope grows like e^z the root lies far less than miss(z)
+        # from z, so it is looked for in steps that double.
+        other, at, miss = z, z, z + q * slope(loss, y[i], z) - aim
+        beyond, reach = miss, min(abs(miss), 1.0)
+        while miss != 0.0 and (miss > 0.0) == (beyond > 0.0) and reach < FARTHEST:
+            other, beyond = at, miss
+            at = at - reach if miss > 0.0 else at + reach
+            miss, reach = at + q * slope(loss, y[i], at) - aim, 2.0 * reach
         for k in range(MOST):  # the secant within a bracket (Illinois), every third time its middle
-            if abs(miss) <= CLOSE * (abs(at) + abs(aim)) or abs(at - other) <= CLOSE * abs(at):
+            if abs(miss) <= CLOSE * (abs(at) + abs(aim)) < np.inf or abs(at - other) <= CLOSE * abs(at):
                 break
             new = at - miss * (at - other) / (miss - beyond)
-            if k % 3 == 2 or not (min(at, other) <= new <= max(at, other)):
+            if k % 3 == 2 or not (min(at, other) < new < max(at, other)):
                 new = 0.5 * (at + other)
             now = new + q * slope(loss, y[i], new) - aim
             if (now > 0.0) == (miss > 0.0):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ _uncompilable: set[type] = set()
 def fused(rows: ArrayRows, loss: Loss, coef: Array, b: float) -> Pass | None:
     """Forward, loss and backward in one pass; None where the loss does not compile or X lies in no order at all."""
     run = _kernel(rows)
-    if run is None or type(loss) in _uncompilable:
+    if run is None or type(loss) in _uncompilable or not is_dataclass(loss):
         return None
     settings, keep = twin(loss), is_ours(loss)
     coef = np.ascontiguousarray(coef, dtype=np.float64)
