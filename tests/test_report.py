@@ -72,7 +72,7 @@ def test_several_curves_are_told_apart_without_colour() -> None:
 
 def test_words_for_a_curve_that_rises() -> None:
     told = in_words([0, 1, 2], [3.0, 1.0, 2.0])
-    assert "lowest, 1, at step 1" in told and "rose 1 times" in told
+    assert "lowest, 1, at step 1" in told and "rose once" in told
 
 
 @pytest.mark.parametrize(

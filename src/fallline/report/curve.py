@@ -68,7 +68,8 @@ def in_words(steps: Sequence[float] | Any, losses: Sequence[float] | Any) -> str
     if best != len(y) - 1:
         told += f"; it was lowest, {number(y[best])}, at step {number(x[best])}"
     rises = int(np.sum(np.diff(y) > 1e-12 * np.abs(y[:-1])))
-    return f"{told}; it rose {rises:,} times on the way." if rises else f"{told}, falling all the way."
+    often = "once" if rises == 1 else f"{rises:,} times"
+    return f"{told}; it rose {often} on the way." if rises else f"{told}, falling all the way."
 
 
 def _finite(x: Any, y: Any) -> tuple[Any, Any]:
