@@ -7,13 +7,12 @@ columns standardised by the first chunk, without which it is lost on raw columns
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from timing import in_turn
 
 SHARE = 0.8  # trained on
 CLOSE = 1e-3  # relative
@@ -81,7 +80,7 @@ def compared(
             best = min(best, reached)
             if reached <= aim * (1.0 + CLOSE):
                 break
-        mine, its = _medians(repeats, ours, run)
+        mine, its = in_turn(repeats, ours, run)
         there = f"{reached:.5f}" if reached <= aim * (1.0 + CLOSE) else f"not there, {best:.5f} at best"
         lines.append(
             (f"logistic, CSV, {what}", "aim <= 0.2", mine, f"{name}, {epochs} epochs ({there}; ours {aim:.5f})", its)
@@ -106,13 +105,3 @@ def _by_chunks(file: Path, epochs: int) -> tuple[Any, Any, Any]:
 
 def _missed(y: Any, z: Any) -> float:
     return float(np.logaddexp(0.0, np.where(y > 0, -z, z)).mean())
-
-
-def _medians(repeats: int, *work: Callable[[], Any]) -> list[float]:
-    taken: list[list[float]] = [[] for _ in work]
-    for _ in range(repeats):
-        for k, run in enumerate(work):
-            began = time.perf_counter()
-            run()
-            taken[k].append(time.perf_counter() - began)
-    return [statistics.median(seconds) for seconds in taken]

@@ -8,7 +8,6 @@ Each line prints both medians and their ratio; peers run in the same process, on
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any
 import machine
 import numpy as np
 from heldout import compared
+from timing import in_turn
 
 COLUMNS = 20
 CHUNK = 100_000  # rows of a batch that Polars streams
@@ -39,19 +39,6 @@ def main() -> None:
         for name in given.names or CASES:
             for case, aim, ours, peer, theirs in CASES[name](Path(folder), given):
                 print(f"{case:<44}{ours:>9.3f} s  {peer:<34}{theirs:>7.3f} s  {ours / theirs:.2f}  {aim}", flush=True)
-
-
-def medians(repeats: int, *work: Callable[[], Any]) -> list[float]:
-    """Median seconds of each, run in turn."""
-    taken: list[list[float]] = [[] for _ in work]
-    for run in work:
-        run()
-    for _ in range(repeats):
-        for k, run in enumerate(work):
-            began = time.perf_counter()
-            run()
-            taken[k].append(time.perf_counter() - began)
-    return [statistics.median(seconds) for seconds in taken]
 
 
 def made(folder: Path, rows: int, kind: str) -> Path:
@@ -85,7 +72,7 @@ def parquet(folder: Path, given: Any) -> list[Line]:
     def fit(target: str, drop: str, **how: Any) -> Callable[[], Any]:
         return lambda: fallline.fit(file, target, drop=[drop], **how)
 
-    squared, logistic, read = medians(
+    squared, logistic, read = in_turn(
         given.repeats, fit("number", "yes"), fit("yes", "number", loss="logistic"), stream
     )
     size = f"{given.rows:,} x {COLUMNS}"
@@ -103,7 +90,7 @@ def text(folder: Path, given: Any) -> list[Line]:
 
     rows = given.rows // 5
     file = made(folder, rows, "csv")
-    ours, theirs = medians(given.repeats, lambda: fallline.fit(file, "number", drop=["yes"]), lambda: pl.read_csv(file))
+    ours, theirs = in_turn(given.repeats, lambda: fallline.fit(file, "number", drop=["yes"]), lambda: pl.read_csv(file))
     return [(f"least squares, CSV {rows:,} x {COLUMNS}", "aim <= 1.5", ours, "Polars parsing the file", theirs)]
 
 
@@ -165,7 +152,7 @@ def codes(folder: Path, given: Any) -> list[Line]:
     def passes(some: Any) -> Callable[[], Any]:
         return lambda: [some.fused(as_loss("squared"), coef, 0.0) for _ in range(20)]
 
-    ours, theirs = medians(max(given.repeats, 7), *map(passes, rows))
+    ours, theirs = in_turn(max(given.repeats, 7), *map(passes, rows))
     room = X.nbytes, csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
     print(f"  room of {X.shape[0]:,} x {X.shape[1]:,}: codes {room[0] / 1e6:.1f} MB, CSR {room[1] / 1e6:.1f} MB")
     return [
@@ -200,7 +187,7 @@ def claims(folder: Path, given: Any) -> list[Line]:
         exposure = frame["Exposure"].to_numpy()
         return model.fit(X, frame["ClaimNb"].to_numpy() / exposure, sample_weight=exposure)
 
-    mine, theirs = medians(given.repeats, ours, glum)
+    mine, theirs = in_turn(given.repeats, ours, glum)
     return [("freMTPL2 counts, from the file", "aim <= 1", mine, "Polars and glum", theirs)]
 
 

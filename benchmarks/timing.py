@@ -66,6 +66,11 @@ def interleaved(cases: dict[str, Callable[[], Any]], repeats: int) -> dict[str, 
     return seconds
 
 
+def in_turn(repeats: int, *work: Callable[[], Any]) -> list[float]:
+    """Median seconds of each, interleaved."""
+    return list(medians(interleaved({str(k): run for k, run in enumerate(work)}, repeats)).values())
+
+
 def medians(seconds: dict[str, list[float]]) -> dict[str, float]:
     """The median of each."""
     return {name: statistics.median(values) for name, values in seconds.items()}

@@ -264,28 +264,10 @@ def test_a_result_does_not_keep_the_rows() -> None:
 def test_a_loss_that_is_no_dataclass_takes_another_way() -> None:
     class Plain(fallline.losses._base.Loss):
         name, summary, targets = "plain", "a user's", "numbers"
-
-        def value(self, y: Any, z: Any) -> Any:
-            return (z - y) ** 2 / 2.0
-
-        def slope(self, y: Any, z: Any) -> Any:
-            return z - y
-
-        def curvature(self, y: Any, z: Any) -> Any:
-            return np.ones_like(z)
-
-        def curvature_floor(self, y: Any, z: Any, radius: Any) -> Any:
-            return np.ones_like(z)
-
-        @property
-        def curvature_bound(self) -> float:
-            return 1.0
-
-        def mean(self, z: Any) -> Any:
-            return z
-
-        def start(self, y: Any, weight: Any, offset: Any) -> float:
-            return float(np.average(y, weights=weight))
+        value, slope, curvature, curvature_floor, curvature_bound, mean, start = (
+            getattr(Squared, method)
+            for method in ("value", "slope", "curvature", "curvature_floor", "curvature_bound", "mean", "start")
+        )
 
     X, y = wide()
     mine = fallline.fit(X, y, loss=Plain(), l2=0.1)

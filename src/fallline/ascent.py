@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import logging
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline import kernels
 from fallline.balance import best_shift
 from fallline.losses._base import quiet
 from fallline.losses.softmax import Softmax
@@ -46,8 +46,6 @@ DAMPED = 1e-12  # of the mean square of the changes: extrapolation from changes 
 LENT = 0.1  # of the squared length of a row: that of the intercept's column (1 and 0.03 take as long, 0.0025 twice as long)
 ROUND_OFF = 1e-15  # of the terms of a bound, which cancel
 LEAST = 1e-200  # of q: a row without entries moves nothing
-
-_log = logging.getLogger(__name__)
 
 
 class Ascent(NamedTuple):
@@ -107,17 +105,10 @@ class RowByRow(Optimizer[Ascent]):
         rows = self.rows
         if not dataclasses.is_dataclass(self.objective.loss):
             return False
-        nothing = np.zeros((rows.m, *self.shape))
-        try:
-            self.swept(
-                np.zeros(0, np.intp), nothing, nothing, self.own, np.zeros((rows.n, *self.shape)), np.zeros(self.shape)
-            )
-        except Exception as error:
-            if not type(error).__module__.startswith("numba."):
-                raise
-            _log.debug("this loss does not compile: %s", error)
-            return False
-        return True
+        nothing, coef = np.zeros((rows.m, *self.shape)), np.zeros((rows.n, *self.shape))
+        no_row, b = np.zeros(0, np.intp), np.zeros(self.shape)
+        done = kernels.tried(lambda: self.swept(no_row, nothing, nothing, self.own, coef, b), "the ascent of this loss")
+        return done is not None
 
     def init(self, theta: Array) -> Ascent:
         """From the slopes at theta, if their bound is above zero, which no loss goes below; else from none: w = 0."""

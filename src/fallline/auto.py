@@ -6,10 +6,11 @@ nothing: curvature matrix            gradient descent preconditioned by the seco
   affordable, few rows               proximal where |w| or bounds make corners
 the same, many rows                  first on a sample of the rows; then L-BFGS (proximal descent) on all,
                                      preconditioned by the second derivatives of the sample, step 1, backtracking
+nothing: too many unknowns for it,   row by row: each row's best step in turn (dual ascent)
+  sparse rows, fewer than columns,
+  a ridge
 nothing: many classes, the matrix    L-BFGS preconditioned by the second derivatives within each class, of a sample of
   of them all too dear               the rows where these are many
-the same, sparse rows, fewer than    row by row: each row's best step in turn (dual ascent)
-  the columns, a ridge
 nothing: too many unknowns           smooth: L-BFGS preconditioned by the diagonal of the second derivatives;
                                      else accelerated gradient descent with restart at 1/L, or backtracking
 nothing but a batch size             Adam at a rate found by trial runs, falling along a cosine

@@ -6,7 +6,6 @@ train.py remains what is meant; tests/test_leap.py holds the twin to it.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable
 from typing import Any
@@ -23,8 +22,6 @@ from fallline.threads import aside
 
 # (theta, state, rows to go through, passes before, caution) -> (theta, state)
 Leap = Callable[[Array, Any, Stretch, float, float], tuple[Array, Any]]
-
-_log = logging.getLogger(__name__)
 
 
 def leaping(
@@ -68,13 +65,7 @@ def leaping(
         )
         return after
 
-    try:
-        leap(
-            theta, optimizer.init(theta), Stretch(example, np.zeros(0, np.intp)), 0.0, 1.0
-        )  # compiles, and makes no step
-    except Exception as error:
-        if not type(error).__module__.startswith("numba."):
-            raise
-        _log.debug("these steps do not compile, so Python makes them: %s", error)
+    none = Stretch(example, np.zeros(0, np.intp))  # compiles, and makes no step
+    if kernels.tried(lambda: leap(theta, optimizer.init(theta), none, 0.0, 1.0), "a step") is None:
         return None
     return leap

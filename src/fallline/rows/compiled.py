@@ -6,7 +6,6 @@ any number of threads gives the same bits.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.kernels import classes, coded, dense, sparse
+from fallline.kernels import classes, coded, dense, sparse, tried
 from fallline.kernels.twins import is_ours, twin
 from fallline.losses._base import Loss
 from fallline.rows._base import Array, ClassPass, Moments, Pass
@@ -37,7 +36,6 @@ CLASS_ROWS_AT_ONCE = 1024  # rows whose K numbers the loss works on at once
 GRAM_ROOM = 10_000_000  # numbers in matrices that are summed at once (80 MB)
 NONE = np.empty(0)
 
-_log = logging.getLogger(__name__)
 _uncompilable: set[type] = set()
 
 
@@ -57,12 +55,8 @@ def fused(rows: ArrayRows, loss: Loss, coef: Array, b: float) -> Pass | None:
         return J, back, slopes
 
     pieces = cut(rows.m, _pieces(rows))
-    try:
-        first = part(pieces[0])  # alone, so that one thread compiles
-    except Exception as error:
-        if not type(error).__module__.startswith("numba."):
-            raise
-        _log.debug("%r does not compile, so NumPy computes it: %s", loss, error)
+    first = tried(lambda: part(pieces[0]), repr(loss))  # alone, so that one thread compiles
+    if first is None:
         _uncompilable.add(type(loss))
         return None
     parts = [first, *each(part, pieces[1:])]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 RARE_SHARE, RARE_LEAST, RARE_MOST = 100, 2, 10  # a level needs 1 row in 100, at least 2 and never more than 10
+MOST_LISTED = 12  # levels that an error lists, the most frequent first
 MOST_LEVELS = 5000  # columns of X that one text column may become
 
 Read = Callable[["pl.Series"], "pl.Series"]  # the cells of a column as numbers, holes as nulls
@@ -48,17 +49,21 @@ class Rule(NamedTuple):
     full: bool = False  # every level has a column: there is no reference
     references: tuple[tuple[str, str], ...] = ()  # (column, level): the level that has none, where one was named
 
-    def reference(self, name: str, usual: str, known: Callable[[str], bool]) -> str | None:
+    def reference(self, name: str, usual: str, known: list[str]) -> str | None:
         """The level of column `name` that has no column. Raises DataError for one that is not there."""
         named = dict(self.references).get(name)
-        if named is not None and not known(named):
-            raise no_level(name, named)
+        if named is not None and named not in known:
+            raise no_level(name, named, known)
         return named if named is not None else None if self.full else usual
 
 
-def no_level(name: str, level: str) -> DataError:
+def no_level(name: str, level: str, known: list[str]) -> DataError:
     """What is said of a reference that is not there."""
-    return DataError(f"reference: column {name!r} has no level {level!r} in the rows to train on.")
+    listed = ", ".join(known[:MOST_LISTED]) + (", ..." if len(known) > MOST_LISTED else "")
+    return DataError(
+        f"reference: column {name!r} has no level {level!r} in the rows to train on.{suggest(level, known)} "
+        f"Its levels are: {listed}."
+    )
 
 
 def check_references(rule: Rule, facts: dict[str, Facts]) -> None:
@@ -119,11 +124,10 @@ def _levels(facts: Facts, rule: Rule) -> Column | str:
             f"{different:,} of its {facts.filled:,} cells are different: it names rows, and tells nothing of new ones"
         )
     usual, special = str(counts[0][0]), (OTHER, MISSING)
-    reference = rule.reference(
-        facts.name, usual, lambda named: named in special or any(str(level) == named for level, _ in counts)
-    )
+    met = [str(level) for level, _ in counts]
+    reference = rule.reference(facts.name, usual, [*met, *special])  # whether these are there is known later
     if rule.hashed and different > rule.most_levels:
-        return _hashed(facts, [str(level) for level, _ in counts], reference, marked, rule.most_levels)
+        return _hashed(facts, met, reference, marked, rule.most_levels)
     most = rule.most_levels + (reference is not None)
     frequent = [str(level) for level, rows in counts if rows >= rule.rare][:most]
     if not frequent and different > 2:
@@ -131,10 +135,10 @@ def _levels(facts: Facts, rule: Rule) -> Column | str:
     chosen = {*frequent, usual} | ({usual if reference is None else reference} - {*special})
     pooled = different - len(chosen)
     if pooled == 1:  # one rare level alone keeps its name: there is nothing to share
-        chosen, pooled = {str(level) for level, _ in counts}, 0
+        chosen, pooled = set(met), 0
     extra = [OTHER] * (pooled > 0 or OTHER in chosen) + [MISSING] * (marked or MISSING in chosen)
     if reference in special and reference not in extra:
-        raise no_level(facts.name, reference)
+        raise no_level(facts.name, str(reference), met)
     known = [*sorted(chosen - {*special}), *extra]
     others = tuple(level for level in known if level != reference)
     return Levels(facts.name, others, reference, "" if usual == reference else usual)
@@ -146,7 +150,7 @@ def _hashed(facts: Facts, levels: list[str], reference: str | None, marked: bool
     known = [*map(str, sorted(met)), *[MISSING] * marked]
     own = reference if reference is None or reference == MISSING else str(bucket(reference, buckets))
     if reference is not None and own not in known:
-        raise no_level(facts.name, reference)
+        raise no_level(facts.name, reference, levels)
     if len(known) < 2:
         return "its levels share one bucket"
     usual = str(bucket(levels[0], buckets))
@@ -187,6 +191,6 @@ def _calendar(
     if len(present) < 2:
         return []
     usual = max(present, key=lambda level: rows[level])
-    reference = rule.reference(name, usual, present.__contains__)
+    reference = rule.reference(name, usual, present)
     others = tuple(level for level in present if level != reference)
     return [Levels(name, others, reference, "" if usual == reference else usual)]
