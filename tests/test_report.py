@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 
 import fallline
+from fallline.history import History
 from fallline.report.console import Console
 from fallline.report.curve import draw, in_words
-from fallline.report.figure import compare_curves, excess_curves, save_png
+from fallline.report.figure import compare_curves, loss_curve, save_png
+from fallline.report.losses import curve_in_words, excess_curves
 from fallline.report.notebook import curve_svg, repr_html
 from fallline.report.numbers import above_best, number, percent
 from fallline.report.table import LiveTable
@@ -95,6 +98,27 @@ def test_colour_manners(monkeypatch, environment: dict, terminal: bool, color: b
     assert opened.color is expected
     opened.labelled("VERDICT", "converged", "good")
     assert ("\x1b[" in stream.getvalue()) is expected and "\r" not in stream.getvalue()
+
+
+def test_a_curve_does_not_mix_the_losses_of_a_sample_with_those_of_all_rows() -> None:
+    """The losses of a sample may well be lower than any that all rows can have."""
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((150_000, 40))
+    y = X @ rng.standard_normal(40) / 6 + rng.logistic(size=150_000) > 0.0
+    result = fallline.fit(X, y * 1.0, loss="logistic")
+    history, few = result.history, np.isfinite(result.history.sample)
+    assert "first" in result.method and few.any() and not few.all() and few[0]
+    assert np.isnan(history.full_loss[few][1:]).all() and np.isfinite(history.loss).all()
+    assert history.full_loss[0] == pytest.approx(result.baseline_loss, rel=1e-12)  # known over all rows all the same
+    assert np.nanmin(history.full_loss) == result.best_loss
+    told = curve_in_words(history)
+    assert "falling all the way" in told and f"The first {int(few.sum())} steps were made on a sample of" in told
+    assert len(loss_curve(result).get_lines()) > len(loss_curve(replace(result, history=exact(history))).get_lines())
+
+
+def exact(history: History) -> History:
+    columns = history.to_dict()
+    return History.from_dict({name: column[np.isnan(columns["sample"])] for name, column in columns.items()})
 
 
 def test_lines_hang_and_stay_within_the_width() -> None:

@@ -12,7 +12,7 @@ COLUMNS = (
     "step",  # updates made so far: row 0 is the start
     "passes",  # passes over the training rows so far, full evaluations included
     "seconds",  # since the start of training
-    "loss",  # J(theta) before the update that follows; of the mini-batch for mini-batch rules
+    "loss",  # J(theta) before the update that follows; of the mini-batch, or the sample, that the step saw
     "full_loss",  # J(theta) over all training rows; the same as loss for full-batch rules, epoch ends for mini-batches
     "gradient_norm",  # ||grad J||_2 of the same rows as loss
     "full_gradient_norm",  # over all training rows; behind |w| and bounds of the smallest subgradient, 0 at an optimum
@@ -24,6 +24,7 @@ COLUMNS = (
     "accepted",  # 1, or 0 where the step was rolled back
     "check_loss",  # mean loss on the check rows
     "gap",  # proved bound on J(theta) - J*
+    "sample",  # rows of the sample that a run begins on: loss and gradient_norm are theirs; NaN where it has gone on to all
 )
 
 MOST_ROWS = 20_000  # of a record (2.4 MB): a longer one is thinned, so that no run fills the memory
@@ -79,10 +80,15 @@ class History:
         self._data[: len(rows)] = self._data[rows]
         self._length = len(rows)
 
-    def amend(self, **values: float) -> None:
-        """Fill columns of the last row that became known later."""
+    def amend(self, at: int = -1, **values: float) -> None:
+        """Fill columns of a row, the last one if no other is named, that became known later."""
         for name, value in values.items():
-            self._data[self._length - 1, _INDEX[name]] = value
+            self._data[: self._length][at, _INDEX[name]] = value
+
+    def of_sample(self, rows: int) -> History:
+        """The same as the record of a run on a sample of so many rows: what it says of all rows is not known."""
+        columns = self.to_dict() | {name: np.full(len(self), np.nan) for name in ("full_loss", "full_gradient_norm")}
+        return History.from_dict(columns | {"sample": np.full(len(self), float(rows))})
 
     def __len__(self) -> int:
         return self._length

@@ -75,7 +75,7 @@ def warm_up(objective: ModelObjective, sample: Rows, rows: Rows, theta: Array, s
         if not np.isfinite(run.best.theta).all():
             break
         warm = WarmUp(
-            run.best.theta, warm.history.followed_by(run.history, warm.steps, 0.0, warm.seconds),
+            run.best.theta, warm.history.followed_by(run.history.of_sample(some.m), warm.steps, 0.0, warm.seconds),
             warm.steps + run.steps + 1, warm.passes + run.passes * some.m / rows.m, warm.seconds + run.seconds,
             [*warm.path, *((step + warm.steps, at) for step, at in run.path)],
         )  # fmt: skip

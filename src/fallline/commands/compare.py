@@ -61,7 +61,7 @@ def command(file: Path, optimizers: str, **given: Any) -> None:
 
 def _show(console: Console, results: dict[str, Result]) -> None:
     from fallline.report.curve import draw
-    from fallline.report.figure import excess_curves
+    from fallline.report.losses import excess_curves
     from fallline.report.numbers import above_best, number, seconds
 
     rows = [("optimizer", "verdict", "loss", "above best", "check loss", "passes", "time")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fallline.report.console import LABEL, Console, tone_of
-from fallline.report.curve import draw, in_words
-from fallline.report.figure import curve_of
+from fallline.report.curve import draw
+from fallline.report.losses import curve_in_words, curve_of
 from fallline.report.text import check_line
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def show_curve(console: Console, result: Result) -> None:
     """The loss curve, or a sentence about it for screen readers."""
     steps, losses, x_name = curve_of(result.history)
     if console.plain:
-        console.labelled("curve", in_words(steps, losses))
+        console.labelled("curve", curve_in_words(result.history))
     elif len(steps) > 2:  # two points have no curve between them; the table has said it all
         console.line()
         for line in draw(

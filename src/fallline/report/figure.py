@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fallline.errors import FalllineError, SettingError
-from fallline.history import History
 from fallline.loggers.notebook import in_notebook
+from fallline.report.losses import curve_of, excess_curves, sampled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6
 PALETTE = (BLUE, RED, GREEN, "#CC79A7", ORANGE, "#56B4E9", "#000000")
 DECADE = 10.0  # a log axis from here on
 FEW = 20  # steps
-ROUND_OFF = 1e-14  # relative: a loss is not known better
+HIGHEST = 1.1  # times the highest loss that was kept: so far up refused steps are drawn
 
 
 def loss_curve(result: Result, ax: Axes | None = None) -> Axes:
@@ -31,12 +31,19 @@ def loss_curve(result: Result, ax: Axes | None = None) -> Axes:
     steps, loss, words = curve_of(history)
     dots = "." if len(steps) <= FEW else ""  # a run of a few steps has points, and no curve between them
     axes.plot(steps, loss, color=BLUE, lw=1.8, marker=dots, ms=9, label="training loss", zorder=3)
+    few = sampled(history)
+    if few.any():
+        axes.plot(history.step[few], history.loss[few], color=GREY, lw=1.2, ls="-.", label="on a sample of the rows")
     check = np.isfinite(history.check_loss)
     if check.any():
         axes.plot(history.step[check], history.check_loss[check], color=ORANGE, lw=1.5, ls="--", label="check loss")
     back = (history.accepted == 0.0) & np.isfinite(history.loss)
     if back.any():
-        axes.plot(history.step[back], history.loss[back], "x", color=RED, ms=6, label="rolled back", zorder=4)
+        high = HIGHEST * float(np.nanmax([result.baseline_loss, *loss[np.isfinite(loss)]], initial=0.0))
+        far, label = history.loss[back], "rolled back"
+        if 0.0 < high < far.max():  # or one step that was refused would press the curve flat
+            far, label = np.minimum(far, high), "rolled back (at the top: from further up)"
+        axes.plot(history.step[back], far, "x", color=RED, ms=6, label=label, zorder=4)
     if len(steps):
         best = int(np.nanargmin(loss))
         axes.plot(steps[best], loss[best], "o", color=BLUE, ms=6, mfc="white", mew=1.6, label="best", zorder=5)
@@ -84,20 +91,6 @@ def compare_curves(results: dict[str, Result], ax: Axes | None = None) -> Axes:
     return axes
 
 
-def excess_curves(results: dict[str, Result]) -> dict[str, tuple[Any, Any]]:
-    """(passes, J - J*) of each run; J* is the highest proved lower bound of the loss, or the lowest loss seen by any."""
-    proved = [result.best_loss - result.gap for result in results.values() if result.gap is not None]
-    lowest = max(proved, default=min((result.best_loss for result in results.values()), default=0.0))
-    curves = {}
-    for name, result in results.items():
-        history = result.history
-        with np.errstate(invalid="ignore", over="ignore"):
-            excess = history.full_loss - lowest
-        known = np.isfinite(excess) & (history.accepted == 1.0) & (excess > ROUND_OFF * abs(lowest))
-        curves[name] = (history.passes[known], excess[known])
-    return curves
-
-
 def save_png(axes: Any, path: str | Path) -> None:
     """Write the figure that `axes` belongs to; an old file is replaced only when the new one is complete."""
     path = Path(path)
@@ -109,15 +102,6 @@ def save_png(axes: Any, path: str | Path) -> None:
         raise FalllineError(f"{path}: the figure cannot be written: {error.strerror or error}.") from None
     finally:
         beside.unlink(missing_ok=True)
-
-
-def curve_of(history: History) -> tuple[Any, Any, str]:
-    """Steps, losses and the axis' name: the exact loss where it is known at several points, else the mini-batches'."""
-    exact = np.isfinite(history.full_loss) & (history.accepted == 1.0)
-    if exact.sum() > 1 or exact.all():
-        return history.step[exact], history.full_loss[exact], "step"
-    known = np.isfinite(history.loss) & (history.accepted == 1.0)
-    return history.step[known], history.loss[known], "step"
 
 
 def new_axes(ax: Axes | None) -> Axes:

@@ -8,7 +8,8 @@ import numpy as np
 
 from fallline.errors import SettingError
 from fallline.family import suggest
-from fallline.report.figure import BLUE, GREEN, GREY, ORANGE, RED, excess_curves, finish, new_axes
+from fallline.report.figure import BLUE, GREEN, GREY, ORANGE, RED, finish, new_axes
+from fallline.report.losses import excess_curves
 from fallline.report.numbers import number
 from fallline.report.surface import surface_of
 

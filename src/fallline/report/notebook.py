@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fallline.history import History
-from fallline.report.curve import in_words
-from fallline.report.figure import DECADE, curve_of
+from fallline.report.figure import DECADE
+from fallline.report.losses import curve_in_words, curve_of
 from fallline.report.numbers import count, number, seconds
 from fallline.report.text import check_line, loss_line
 
@@ -58,8 +58,7 @@ def repr_html(result: Result) -> str:
 
 def history_html(history: History) -> str:
     """The curve of a record, and where it begins and ends in words."""
-    steps, loss, _ = curve_of(history)
-    told = f"{count(len(history), 'recorded step', 'recorded steps')}. {in_words(steps, loss)}"
+    told = f"{count(len(history), 'recorded step', 'recorded steps')}. {curve_in_words(history)}"
     return f'<div style="max-width:46em;line-height:1.4">{history_svg(history)}<div>{escape(told)}</div></div>'
 
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fallline.report.console import tone_of
-from fallline.report.curve import in_words
-from fallline.report.figure import curve_of, excess_curves
+from fallline.report.losses import curve_in_words, curve_of, excess_curves, sampled
 from fallline.report.notebook import reliability_svg
 from fallline.report.numbers import above_best, count, number, percent, seconds
 from fallline.report.page.charts import Mark, Series, line_chart, surface_chart
@@ -91,7 +90,7 @@ def _curves(r: Result) -> dict[str, Any]:
     steps, loss, _ = curve_of(history)
     at = history.step
     time = np.interp(steps, at, history.seconds) if len(at) else steps
-    check = np.isfinite(history.check_loss)
+    check, few = np.isfinite(history.check_loss), sampled(history)
     back = (history.accepted == 0.0) & np.isfinite(history.loss)
     for finding in r.findings:
         if finding.step > 0:
@@ -101,11 +100,12 @@ def _curves(r: Result) -> dict[str, Any]:
     for log in (True, False) if positive else (False,):
         for by_time in (False, True):
             x = time if by_time else steps
+            every = history.seconds if by_time else at
             series = [Series("training loss", x, loss, "c0", len(x) <= FEW)]
+            if few.any():
+                series.append(Series("on a sample of the rows", every[few], history.loss[few], "c5"))
             if check.any():
-                series.append(
-                    Series("check loss", (history.seconds if by_time else at)[check], history.check_loss[check], "c1")
-                )
+                series.append(Series("check loss", every[check], history.check_loss[check], "c1"))
             marks = [] if not math.isfinite(r.baseline_loss) else [Mark(r.baseline_loss, "best constant", "c3", True)]
             for step, code in flags[:3]:
                 marks.append(Mark(float(np.interp(step, at, history.seconds)) if by_time else float(step), code, "c4"))
@@ -118,7 +118,7 @@ def _curves(r: Result) -> dict[str, Any]:
                 marks=marks, key=f"curve-{int(log)}{int(by_time)}",
             )  # fmt: skip
             panes.append({"name": name, "svg": svg})
-    words = in_words(steps, loss)
+    words = curve_in_words(history)
     if back.any():
         words += f" {int(back.sum()):,} steps were refused or rolled back on the way."
     return {"curves": panes, "curve_words": words}
