@@ -27,8 +27,18 @@ def test_near_and_far_columns_agree_with_long_doubles(far: float, intercept: boo
     X[:, 4] = rng.integers(0, 2, 5000)
     c = rng.random(5000) if weighted else np.full(5000, 0.3)
     scaling = Scaling(X.mean(axis=0) if intercept else np.zeros(5), X.std(axis=0), intercept)
-    found, right = gram(scaling, X, c), exact(scaling, X, c)
-    np.testing.assert_allclose(found, right, rtol=1e-12, atol=2e-13 * np.abs(right).max() * max(1.0, far / 1e3))
+    right = exact(scaling, X, c)
+    for compiled in (False, True):
+        found = gram(scaling, X, c, compiled)
+        np.testing.assert_allclose(found, right, rtol=1e-12, atol=2e-13 * np.abs(right).max() * max(1.0, far / 1e3))
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 4003])
+def test_the_kernel_sums_what_numpy_sums(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    X, c = rng.standard_normal((rows, 9)), rng.random(rows)
+    scaling = Scaling(rng.standard_normal(9), rng.random(9) + 0.1, True)
+    np.testing.assert_allclose(gram(scaling, X, c, True), gram(scaling, X, c), rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("size", [1e-160, 1e-80, 1e80, 1e130])
@@ -38,4 +48,6 @@ def test_columns_of_any_size_are_standardised_before_they_are_squared(size: floa
     scaling = Scaling(
         X.mean(axis=0), np.array([1.0, X[:, 1].std() if 1e-150 < size < 1e150 else size, NO_SPREAD]), True
     )
-    np.testing.assert_allclose(gram(scaling, X, np.ones(3000)), exact(scaling, X, np.ones(3000)), rtol=1e-10, atol=1e-9)
+    right = exact(scaling, X, np.ones(3000))
+    for compiled in (False, True):
+        np.testing.assert_allclose(gram(scaling, X, np.ones(3000), compiled), right, rtol=1e-10, atol=1e-9)

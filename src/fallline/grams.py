@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from fallline.rows._base import Array, Rows
+from fallline.rows._base import Array, Products, Rows
 from fallline.scaling import Scaling
 
 GRAM_ROWS = 256  # at once: their weighted copies for all classes stay in the cache (twice as fast as 2,048)
 ROWS_AT_ONCE = 2048  # the same where there is one matrix: enough for the product to be worth adding
+NARROW = 64  # columns: wider products are quicker by BLAS, which then works on parts of them that fit the cache
 # Standard deviations from zero: columns no further away lose a digit when (x - shift)^2 is expanded, and save two thirds.
 NEAR, MODERATE = 3.0, 1e100  # and sizes whose squares are numbers
-
-
-def weighted_rows(inner: Array, c: Array) -> Array:
-    """A with A^T A = sum_i c_i x'_i x'_i^T; for c (m, K, K) K rows for each row, by the root of its matrix."""
-    if c.ndim == 1:
-        return np.sqrt(np.maximum(c, 0.0))[:, None] * inner
-    values, vectors = np.linalg.eigh(c)
-    roots = np.sqrt(np.maximum(values, 0.0))[:, :, None] * np.swapaxes(vectors, 1, 2)
-    return np.asarray(np.einsum("ij,iak->iajk", inner, roots).reshape(len(c) * c.shape[1], -1))
 
 
 def sparse_hessian(scaling: Scaling, rows: Rows, c: Array) -> Array:
@@ -43,10 +36,12 @@ def sparse_hessian(scaling: Scaling, rows: Rows, c: Array) -> Array:
     return H.reshape(p * classes, p * classes)
 
 
-def gram(scaling: Scaling, X: Any, c: Array) -> Array:
-    """sum_i c_i x'_i x'_i^T, (p, p), for c (m,)."""
+def gram(scaling: Scaling, X: Any, c: Array, compiled: bool = False) -> Array:
+    """sum_i c_i x'_i x'_i^T, (p, p), for c (m,); `compiled`: a kernel may be used, for there is enough for it to do."""
     if not isinstance(X, np.ndarray):
         X = X.toarray()
+    if compiled and X.shape[1] <= NARROW and X.flags.c_contiguous:
+        return _compiled(scaling, X, c)
     alike = bool((c == c[:1]).all())  # then the product is one of a matrix with itself, of which BLAS makes one half
     sizes = scaling.scale
     if np.all((np.abs(scaling.shift) <= NEAR * sizes) & (sizes > 1.0 / MODERATE) & (sizes < MODERATE)):
@@ -61,6 +56,23 @@ def gram(scaling: Scaling, X: Any, c: Array) -> Array:
         inner /= scale[: len(some)]
         G += weight[0] * (inner.T @ inner) if alike else inner.T @ (inner * weight[:, None])
         pull += weight @ inner
+    return _bordered(G, pull, float(c.sum())) if scaling.intercept else G
+
+
+def of_products(scaling: Scaling, products: Products, c: float) -> Array:
+    """The same for rows that are summed up already, all with the same c."""
+    centre, squares, sums, rows = products
+    return _standardised(replace(scaling, shift=scaling.shift - centre), c * squares, c * sums, c * rows)
+
+
+def _compiled(scaling: Scaling, X: Array, c: Array) -> Array:
+    """The same by a kernel, which reads the rows once and centres them on the way."""
+    from fallline.kernels import dense
+
+    n = X.shape[1]
+    G, pull = np.zeros((n, n)), np.zeros(n)
+    dense.gram(X, np.ascontiguousarray(c), scaling.shift, scaling.scale, G, pull, np.zeros(n), np.zeros(n))
+    G += np.tril(G, -1).T
     return _bordered(G, pull, float(c.sum())) if scaling.intercept else G
 
 

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fallline.grams import class_gram, gram, sparse_hessian, weighted_rows
+from fallline import kernels
+from fallline.grams import class_gram, gram, of_products, sparse_hessian
 from fallline.losses._base import Loss, quiet
 from fallline.penalties._base import Penalty
 from fallline.rows._base import Array, Batch, Rows
@@ -129,6 +130,7 @@ class ModelObjective(Objective):
     @quiet
     def hessian(self, theta: Array, rows: Rows, curvature: CurvatureOf | None = None) -> Array:
         """The matrix of second derivatives, (p K, p K); `curvature` may replace phi'' by another (m,) or (m, K, K)."""
+        compiled = rows.stored >= kernels.FROM_NUMBERS
         anywhere = curvature is None and theta.ndim == 1 and self.constant_curvature(theta, rows)
 
         def weights(batch: Batch) -> Array:
@@ -138,10 +140,14 @@ class ModelObjective(Objective):
 
         def part(batch: Batch) -> Array:
             c = weights(batch)
-            return gram(self.scaling, batch.X, c) if c.ndim == 1 else class_gram(self.scaling.rows(batch.X), c)
+            return (
+                gram(self.scaling, batch.X, c, compiled) if c.ndim == 1 else class_gram(self.scaling.rows(batch.X), c)
+            )
 
         p, classes = theta.shape[0], theta.shape[1] if theta.ndim == 2 else 1
-        if rows.n**2 * rows.m**2 > DENSER * rows.stored**2 and not len(self.scaling.far):
+        if anywhere and rows.products is not None:
+            H = of_products(self.scaling, rows.products, float(weights(next(iter(rows.blocks())))[0]))
+        elif rows.n**2 * rows.m**2 > DENSER * rows.stored**2 and not len(self.scaling.far):
             H = sparse_hessian(self.scaling, rows, rows.each(weights, classes * classes))
         else:  # also where columns are far from zero: an expanded square would lose the digits that proofs need
             H = rows.sum(part, width=min(PARTS * theta.size, max(theta.size, WIDE)), room=theta.size**2)
@@ -178,18 +184,40 @@ class ModelObjective(Objective):
         return H
 
     @quiet
-    def factor(self, theta: Array, rows: Rows, curvature: CurvatureOf | None = None) -> Array:
-        """R, upper triangular, with R^T R = ``hessian(theta, rows, curvature)``, never formed: by QR, block by block."""
-        p, classes = theta.shape[0], theta.shape[1] if theta.ndim == 2 else 1
-        penalised = (p - self.scaling.intercept) * classes
-        R = np.eye(penalised, p * classes) * np.sqrt(self.penalty.curvature)
-        for batch in rows.blocks(theta.size * classes):
+    def along(self, theta: Array, rows: Rows, ways: Array, curvature: CurvatureOf | None = None) -> tuple[Array, Array]:
+        """(H V, V^T H V) for directions V in the columns of `ways`, H = ``hessian(theta, rows, curvature)``, not formed.
+
+        Measured at the rows: a sum of squares has the digits that are lost in a difference of large sums.
+        """
+        shape = (*theta.shape, ways.shape[1])
+        flat = ways.reshape(len(theta), -1)
+
+        def part(batch: Batch) -> tuple[Array, Array, Array]:
             z = self.forward(theta, batch)
             c = self.loss.curvature(batch.y, z) if curvature is None else curvature(batch, z)
-            A = weighted_rows(self.scaling.rows(batch.X), np.asarray(self.weighted(c, batch) * batch.share))
-            R = np.asarray(np.linalg.qr(np.vstack([R, A]), mode="r"))
-        factor: Array = R
-        return factor
+            c = self.weighted(c, batch) * batch.share
+            centred = isinstance(batch.X, np.ndarray) or len(self.scaling.far) > 0  # or products would lose digits
+            inner = self.scaling.rows(batch.X) if centred else None
+            moved = self.scaling.predictions(flat, batch.X) if inner is None else inner @ flat
+            moved = moved.reshape(-1, *shape[1:])
+            if self.loss.link == "softmax":
+                moved -= moved.mean(axis=1, keepdims=True)  # shifting all classes alike is no move
+            pull = c[:, None] * moved if c.ndim == 1 else c @ moved
+            square = moved.reshape(-1, shape[-1]).T @ pull.reshape(-1, shape[-1])
+            pull = pull.reshape(-1, flat.shape[1])
+            back = self.scaling.gather(batch.X, pull) if inner is None else inner.T @ pull
+            return back.reshape(ways.shape), square, np.asarray(c.sum(axis=0))
+
+        narrow = rows.stored < rows.m * rows.n and not len(self.scaling.far)
+        HV, square, whole = rows.sum(part, width=flat.shape[1] if narrow else theta.size, room=2 * ways.size)
+        more = np.zeros_like(ways)
+        penalised = (theta.shape[0] - self.scaling.intercept) * theta[0].size
+        more[:penalised] = self.penalty.curvature * ways[:penalised]
+        if self.lacking is not None:
+            blocks, own = more.reshape(shape), ways.reshape(shape)
+            for j in np.flatnonzero(self.lacking):
+                blocks[j] += self.lacking[j] * (whole @ own[j] if whole.ndim else whole * own[j])
+        return HV + more, square + ways.T @ more
 
     def constant_curvature(self, theta: Array, rows: Rows) -> bool:
         """Whether the curvature is the same however far one goes, as for squared loss: then one matrix is enough."""

@@ -161,5 +161,34 @@ def _moments_by_columns(X: Any, weight: Any, begin: Any, end: Any, sums: Any, sq
     return w.sum() if len(w) else np.float64(len(rows))
 
 
+def _gram(X: Any, c: Any, shift: Any, scale: Any, G: Any, pull: Any, low: Any, high: Any) -> None:
+    """Add sum_i c_i x'_i x'_i^T to G, below its diagonal, and sum_i c_i x'_i to `pull`; x' = (x - shift) / scale.
+
+    And the extremes of x to `low` and `high`.
+    """
+    m, n = X.shape
+    rows, w = np.zeros((8, n)), np.zeros(8)
+    each = 1.0 / scale
+    for first in range(0, m, 8):  # eight rows at once: an eighth of the traffic to the sums
+        for q in range(8):
+            i = first + q
+            w[q] = c[i] if i < m else 0.0
+            if i < m:
+                for j in range(n):
+                    x = X[i, j]
+                    low[j], high[j] = min(low[j], x), max(high[j], x)
+                    rows[q, j] = (x - shift[j]) * each[j]
+        r0, r1, r2, r3, r4, r5, r6, r7 = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]
+        for j in range(n):
+            a0, a1, a2, a3 = w[0] * r0[j], w[1] * r1[j], w[2] * r2[j], w[3] * r3[j]
+            a4, a5, a6, a7 = w[4] * r4[j], w[5] * r5[j], w[6] * r6[j], w[7] * r7[j]
+            pull[j] += a0 + a1 + a2 + a3 + (a4 + a5 + a6 + a7)
+            g = G[j]
+            for k in range(j + 1):
+                few = a0 * r0[k] + a1 * r1[k] + a2 * r2[k] + a3 * r3[k]
+                g[k] += few + (a4 * r4[k] + a5 * r5[k] + a6 * r6[k] + a7 * r7[k])
+
+
 by_rows, by_columns = Kernel(_by_rows), Kernel(_by_columns)
 moments, moments_by_columns = Kernel(_moments), Kernel(_moments_by_columns)
+gram = Kernel(_gram)

@@ -42,11 +42,12 @@ class Remembered(ModelObjective):
             H[np.diag_indices_from(H)] += self.stiffness.ravel()
         return H
 
-    def factor(self, theta: Array, rows: Rows, curvature: CurvatureOf | None = None) -> Array:
-        R = super().factor(theta, rows, curvature)
+    def along(self, theta: Array, rows: Rows, ways: Array, curvature: CurvatureOf | None = None) -> tuple[Array, Array]:
+        HV, square = super().along(theta, rows, ways, curvature)
         if self.stiffness is None:
-            return R
-        return np.asarray(np.linalg.qr(np.vstack([R, np.diag(np.sqrt(self.stiffness.ravel()))]), mode="r"))
+            return HV, square
+        more = self.stiffness.reshape(-1, 1) * ways
+        return HV + more, square + ways.T @ more
 
     def hessian_diagonal(self, theta: Array, rows: Rows) -> Array:
         d = super().hessian_diagonal(theta, rows)

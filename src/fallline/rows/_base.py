@@ -55,6 +55,15 @@ class Moments(NamedTuple):
     high: NDArray[np.float64]
 
 
+class Products(NamedTuple):
+    """Sums over unweighted rows, about a centre: of (x - centre) (x - centre)^T, of x - centre, and how many there are."""
+
+    centre: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    rows: float
+
+
 class Rows(abc.ABC):
     """The training rows, wherever they are.
 
@@ -65,6 +74,7 @@ class Rows(abc.ABC):
     m: int  # number of rows
     n: int  # number of columns
     total_weight: float
+    products: Products | None = None  # where whoever made these rows has summed them up already
 
     @abc.abstractmethod
     def blocks(self, width: int | None = None) -> Iterator[Batch]:

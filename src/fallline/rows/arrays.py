@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fallline import kernels
 from fallline.losses._base import Loss
-from fallline.rows._base import Array, Batch, ClassPass, Moments, Pass, Rows, Summand, add
+from fallline.rows._base import Array, Batch, ClassPass, Moments, Pass, Products, Rows, Summand, add
 from fallline.rows.coded import Coded
 from fallline.threads import cut, each
 
@@ -147,6 +147,9 @@ class ArrayRows(Rows):
             return self
         rows = self.beside(np.take(self.X, columns, axis=1))
         rows.known = None if self.known is None else Moments(*(of[columns] for of in self.known))
+        if self.products is not None:
+            centre, squares, sums, count = self.products
+            rows.products = Products(centre[columns], squares[np.ix_(columns, columns)], sums[columns], count)
         return rows
 
     def _take(self, chosen: Any, share: float) -> Batch:
