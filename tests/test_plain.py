@@ -11,12 +11,16 @@ import pytest
 
 import fallline
 from fallline import kernels
+from fallline.losses import as_loss
+from fallline.objective import ModelObjective
+from fallline.penalties import as_penalty
 from fallline.rows.sources import as_source
+from fallline.scaling import Scaling
 from fallline.tables.asked import Asked
-from fallline.tables.plain import SEEN, Plain
+from fallline.tables.plain import TILE, Plain
 from fallline.tables.prepare import prepare
 
-M = 2 * SEEN + 777
+M = 32 * TILE + 777
 HOLED = M - 5  # the row of the first hole: nearly all rows are laid down when it comes
 
 
@@ -124,3 +128,36 @@ def test_a_word_for_nothing_is_a_hole_wherever_it_comes(row: int, line: str, tmp
     assert ours.summary.rows == usual.summary.rows == 300_000 - 1
     np.testing.assert_allclose(ours.theta, usual.theta, rtol=1e-9, atol=1e-9)
     assert (ours.encoder.holes, ours.encoder.features) == (usual.encoder.holes, usual.encoder.features)
+
+
+def second_derivatives(rows: Any) -> np.ndarray:
+    scaling = Scaling(rows.X.mean(axis=0), rows.X.std(axis=0), True)
+    objective = ModelObjective(as_loss("squared"), as_penalty(None), scaling)
+    return objective.hessian(np.zeros(rows.n + 1), rows)
+
+
+@pytest.mark.parametrize("drop", [(), ("b",)], ids=str)
+def test_the_products_of_the_columns_come_with_them(
+    table: pl.DataFrame, drop: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, laid = prepared(table.drop("side", "alike"), "y", monkeypatch, plain=True, drop=drop)
+    assert laid and ours.rows.products is not None and ours.rows.products.rows == M
+    found = second_derivatives(ours.rows)
+    ours.rows.products = None
+    np.testing.assert_allclose(found, second_derivatives(ours.rows), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-160, 1e130])
+@pytest.mark.parametrize("step", [1.0, 1e6])
+def test_sums_about_first_rows_that_are_unlike_the_others_are_not_trusted(
+    size: float, step: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).standard_normal(M)
+    x[TILE:] += step  # where all other rows are far from these, differences of their squares would lose digits
+    frame = pl.DataFrame({"x": size * x, "flat": np.full(M, 0.1), "y": x})
+    ours, laid = prepared(frame, "y", monkeypatch, plain=True)
+    assert laid and (ours.rows.products is None) == (step > 1.0 or size != 1.0)
+    mean, square, low, high = (own[0] for own in ours.rows.moments())
+    assert (low, high) == (size * x.min(), size * x.max()) and mean == pytest.approx(size * x.mean(), rel=1e-12)
+    if size >= 1.0:
+        assert np.sqrt(square) == pytest.approx(size * np.std(x), rel=1e-10)

@@ -98,6 +98,15 @@ def ahead(work: Callable[[Piece], Summand], pieces: Sequence[Piece]) -> Iterator
     yield waiting.result()
 
 
+def meanwhile(work: Callable[[], Summand]) -> Future[Summand]:
+    """work(), begun by another thread while this one goes on; done at once where there is but one thread to use."""
+    if thread_count() < 2 or getattr(_here, "within_a_piece", False):
+        done: Future[Summand] = Future()
+        done.set_result(work())
+        return done
+    return _submit(AHEAD, lambda _: work(), None)
+
+
 def aside(work: Callable[[], Summand]) -> Summand:
     """work(), in another thread than the main one, where Ctrl-C cannot break into it.
 

@@ -6,23 +6,30 @@ read them. With a column of anything else, or the first hole, it is a table agai
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fallline import kernels
+from fallline.grams import MODERATE, NARROW, NEAR
+from fallline.rows._base import Moments, Products
 from fallline.rows.arrays import ArrayRows, taken
 from fallline.rows.columns import LARGEST_WHOLE
 from fallline.rows.facts import Facts
 from fallline.tables.asked import Asked
+from fallline.threads import meanwhile
 
 if TYPE_CHECKING:
     import polars as pl
 
-TILE = 4096  # rows that are laid down together, which stay near the processor from column to column
+TILE = (
+    4096  # rows that are laid down together, which stay near the processor from column to column; and summed up by them
+)
 MOST_PIECES = 4  # of a frame that are laid down one by one: to join more is faster
-SEEN = 1 << 16  # rows that are summed up together, whatever frames they come in: so the sums are always the same
 
 
 class Plain:
@@ -33,7 +40,15 @@ class Plain:
         self.target, self.order, self.m = target, frame.columns, 0
         self._X = np.empty((rows, len(self.kinds)))
         self._targets: list[pl.Series] = [frame[target].clear()]
-        self._parts: list[Any] = []  # what is known of the columns
+        n = len(self.kinds)
+        self._summed = 0  # rows whose products are summed up, about `centre`
+        self._for_products = (
+            frame[target].dtype.is_float() and n <= NARROW
+        )  # least squares, most likely, which needs them
+        self._centre, self._sums, self._squares = np.zeros(n), np.zeros(n), np.zeros((n, n))
+        self._low, self._high = np.full(n, np.inf), np.full(n, -np.inf)
+        self._summing: Future[None] | None = None
+        self._moments: Moments | None = None
 
     @classmethod
     def begun(cls, frame: pl.DataFrame, asked: Asked, rows: int | None) -> Plain | None:
@@ -50,27 +65,68 @@ class Plain:
         if target.null_count() or (target.dtype.is_float() and target.is_nan().any()) or not all(map(_exact, columns)):
             return False
         end = self.m + frame.height
-        if end > len(self._X):  # more than was thought
+        if end > len(self._X) and self._finite():  # more than was thought
             X, self._X = self._X, np.empty((max(end, 2 * len(self._X)), len(columns)))
             self._X[: self.m] = X[: self.m]
-        _lay(columns, self._X[self.m : end])
-        if not self._sum_up(end, end // SEEN):
+        first = self.m
+        for values in _pieces(columns):
+            part = self._X[first : first + len(values[0])]
+            for begin in range(0, len(part), TILE):
+                for j, cells in enumerate(values):
+                    part[begin : begin + TILE, j] = cells[begin : begin + TILE]
+            first += len(part)
+        if not self._finite():
             return False
+        if self._for_products:
+            self._summing = meanwhile(functools.partial(self._sum_up, end - end % TILE))
         self._targets.append(target)
         self.m = end
         return True
 
-    def _sum_up(self, end: int, parts: int) -> bool:
-        """What is to be known of the columns, of the first so many parts of `end` rows; False where they are not finite."""
-        from fallline.rows.compiled import part_moments
+    def _finite(self) -> bool:
+        """Whether all that was summed up so far are numbers."""
+        if self._summing is not None:
+            self._summing.result()
+        return bool(np.isfinite(self._sums).all())
 
-        for k in range(len(self._parts), parts):
-            with np.errstate(all="ignore"):
-                part = part_moments(self._X, None, (k * SEEN, min((k + 1) * SEEN, end)))
-            if not np.isfinite(part.square).all():
-                return False
-            self._parts.append(part)
-        return True
+    def _sum_up(self, end: int) -> None:
+        """The rows up to `end` that are not summed up yet, while the next are laid down; in tiles, whatever frames they came in.
+
+        About the means of the first tile, so that nothing cancels.
+        """
+        from fallline.kernels import dense
+
+        some = self._X[self._summed : end]
+        with np.errstate(all="ignore"):
+            if not self._summed and end:
+                first = some[:TILE]
+                alike = first.min(axis=0) == first.max(axis=0)  # their mean may miss them by a digit
+                self._centre = np.where(alike, first[0], first.mean(axis=0))
+            one = np.ones(max(some.shape))
+            dense.gram(
+                some,
+                one[: len(some)],
+                self._centre,
+                one[: some.shape[1]],
+                self._squares,
+                self._sums,
+                self._low,
+                self._high,
+            )
+        self._summed = max(self._summed, end)
+
+    def _known(self) -> tuple[Moments, Products | None] | None:
+        """What is known of all rows; None where the sums say too little: the first rows were unlike the others."""
+        if self._moments is not None:
+            return self._moments, None
+        off = self._sums / self.m
+        square = np.maximum(np.diag(self._squares) / self.m - off * off, 0.0)
+        moderate = (square > 1.0 / MODERATE) & (square < MODERATE) | (self._low == self._high)
+        if not np.all(moderate & (np.abs(off) <= NEAR * np.sqrt(square))):
+            return None
+        whole = self._squares + np.tril(self._squares, -1).T
+        found = Moments(self._centre + off, square, self._low, self._high)
+        return found, Products(self._centre, whole, self._sums, float(self.m))
 
     def frame(self) -> pl.DataFrame:
         """What was laid down, as a table again."""
@@ -87,8 +143,15 @@ class Plain:
         return pl.concat(self._targets)
 
     def finished(self) -> bool:
-        """All rows are there; False where the last of them are not finite."""
-        return self._sum_up(self.m, -(-self.m // SEEN))
+        """All rows are there; False where some of them are not finite."""
+        from fallline.rows.compiled import moments
+
+        if self._for_products:
+            if self._finite():
+                self._sum_up(self.m)
+            return self._finite()
+        self._moments = moments(self.rows(None, self._sums))
+        return self._moments is not None and bool(np.isfinite(self._moments.square).all())
 
     def rows(self, chosen: NDArray[np.intp] | None, y: NDArray[np.float64]) -> ArrayRows:
         """These of the rows, or all; `y` are the targets of all."""
@@ -99,9 +162,10 @@ class Plain:
         """What the usual way learns of each column, of these rows, who know it from then on."""
         import polars as pl
 
-        from fallline.rows.compiled import joined, moments
+        from fallline.rows.compiled import moments
 
-        found = joined(self._parts) if rows.m == self.m else moments(rows)
+        known = self._known() if rows.m == self.m else None
+        found, rows.products = (moments(rows), None) if known is None else known
         assert found is not None
         rows.known = found
 
@@ -123,8 +187,8 @@ def _exact(cells: pl.Series) -> bool:
     return not large or float(np.abs(cells.cast(pl.Float64).to_numpy()).max(initial=0.0)) <= LARGEST_WHOLE
 
 
-def _lay(columns: list[pl.Series], X: NDArray[np.float64]) -> None:
-    """X[i, j] = columns[j][i]."""
+def _pieces(columns: list[pl.Series]) -> Iterator[list[NDArray[np.float64]]]:
+    """The columns in double precision, in pieces of the same rows."""
     import polars as pl
 
     floats = [cells if cells.dtype == pl.Float64 else cells.cast(pl.Float64) for cells in columns]
@@ -132,11 +196,6 @@ def _lay(columns: list[pl.Series], X: NDArray[np.float64]) -> None:
     alike = len({tuple(map(len, own)) for own in pieces}) == 1  # as a rule all columns come in the same pieces
     if not alike or len(pieces[0]) > MOST_PIECES:
         pieces = [[cells.rechunk()] for cells in floats]
-    first = 0
     for some in zip(*pieces, strict=True):
-        values = [cells.to_numpy() for cells in some]
-        for begin in range(0, len(values[0]), TILE):
-            part = X[first + begin : first + min(begin + TILE, len(values[0]))]
-            for j, own in enumerate(values):
-                part[:, j] = own[begin : begin + TILE]
-        first += len(values[0])
+        if len(some[0]):
+            yield [cells.to_numpy() for cells in some]

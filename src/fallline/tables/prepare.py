@@ -112,11 +112,12 @@ def _read(source: Source, asked: Asked, cache: Any, progress: Progress | None) -
 
     frames: list[pl.DataFrame] = []
     size, rows, streaming, plain, budget = 0, 0, None, None, asked.budget
+    expected = source.rows if source.formula is None else None  # before others are busy reading
     for frame in source.frames(frame_room(budget)):
         frame = dropped(frame, asked, source.unread)
         if not rows:
             check_columns(frame.columns, asked)
-            plain = Plain.begun(frame, asked, source.rows) if source.formula is None else None
+            plain = Plain.begun(frame, asked, expected)
         rows += frame.height
         if progress is not None:
             progress("reading", rows)
