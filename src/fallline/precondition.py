@@ -35,7 +35,6 @@ BLUR = 0.1
 KEPT = (
     1 / 3
 )  # of its price in passes: so long a P is used. With 1 covertype, 7 classes, took 60 passes, with 1/3 took 35
-CHEAP = 300  # unknowns: up to here eigenvalues cost less than a look at the data
 LEAST = 1e-8  # of the largest diagonal entry: columns that hardly ever occur are not blown up further
 
 
@@ -123,13 +122,22 @@ class HessianPreconditioner(Preconditioner):
             curvature = blurred(self.objective.loss, BLUR / 10.0**self.renewed)
             diagonal = self.objective.hessian_diagonal(theta, self.whole)
         inverse = _invert(self.objective, theta, self.rows, curvature, diagonal)
-        if self._blind(inverse, g):  # the slope has parts along which this loss is flat just here (Huber)
+        if self._blind(inverse, g) or self._boundless(inverse, theta, g):
             inverse = _invert(self.objective, theta, self.rows, lifted(self.objective.loss))
         return Metric(inverse, inverse.norm(g))
 
     @staticmethod
     def _blind(inverse: Inverse, g: Array) -> bool:
+        """Whether the slope has parts along which this loss is flat just here, as Huber's can be."""
         return float(np.linalg.norm(inverse.outside(g))) > BLIND * float(np.linalg.norm(g.ravel() / inverse.size))
+
+    def _boundless(self, inverse: Inverse, theta: Array, g: Array) -> bool:
+        """Whether a step promises more than all of J, below which it cannot fall.
+
+        So it does along which J is nearly flat just here: where rows are predicted wrongly, and with great confidence, as
+        those of a rare level after too long a step.
+        """
+        return theta.ndim == 1 and inverse.norm(g) ** 2 / 2.0 > self.objective.value_and_grad(theta, self.rows)[0]
 
     def update(self, metric: AnyMetric, theta: Array, g: Array) -> Metric:
         assert isinstance(metric, Metric)
@@ -277,7 +285,7 @@ def _invert(
     curvature: CurvatureOf | None = None,
     diagonal: Array | None = None,
 ) -> Inverse:
-    found = inverse_curvature(objective, theta, rows, curvature, limit=CHEAP, diagonal=diagonal)
+    found = inverse_curvature(objective, theta, rows, curvature, diagonal=diagonal)
     if found is not None:
         return found
     H = objective.hessian(theta, rows, curvature)
