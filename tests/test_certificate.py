@@ -221,7 +221,7 @@ def test_a_bound_from_a_part_of_the_rows_is_a_bound(name: str, l2: float) -> Non
         if theta.ndim == 2:
             theta -= theta.mean(axis=1, keepdims=True)
         J, g = objective.value_and_grad(theta, rows)
-        bound = gap_bound(objective, rows, theta, g, [a_part(rows, 500), rows])
+        bound = gap_bound(objective, rows, theta, g, among=[a_part(rows, 500), rows])
         if bound is not None:
             assert J - best.best_loss <= bound * (1 + 1e-6) + 1e-15
             tight.append(bound / (J - best.best_loss))
@@ -240,7 +240,7 @@ def test_a_part_that_lacks_a_column_is_not_enough() -> None:
     best = fallline.fit(X, y, standardize=False, tol=0.0)
     theta = best.theta + [0.0, 0.0, 1.0, 0.0]
     J, g = objective.value_and_grad(theta, rows)
-    bound = gap_bound(objective, rows, theta, g, [part, rows])
+    bound = gap_bound(objective, rows, theta, g, among=[part, rows])
     assert bound is not None and bound == pytest.approx(J - best.best_loss, rel=1e-6)
 
 

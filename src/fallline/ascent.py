@@ -144,7 +144,7 @@ class RowByRow(Optimizer[Ascent]):
         self.latest = Ascent(theta, u, r, anchor, unrest, order, state.sweeps + 1, past)
         return theta - state.theta, self.latest
 
-    def prove(self, theta: Array, g: Array) -> float | None:
+    def prove(self, theta: Array, g: Array, enough: float = np.inf) -> float | None:
         """J(theta) - J* at most: by the slopes of the last sweep, which are the same whatever theta is asked about."""
         if self.latest is not None:
             self.lowest, self.latest = max(self.lowest, self.proved(self.latest.u, self.latest.anchor)), None

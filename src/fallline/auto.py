@@ -22,7 +22,6 @@ any other rule (Adam, ...)           a rate found by trial runs, falling along a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +51,7 @@ from fallline.rates.constant import Constant
 from fallline.rates.cosine import Cosine
 from fallline.rows._base import Array, Rows
 from fallline.rows.arrays import ArrayRows
-from fallline.stops.certificate import Hope
+from fallline.stops.certificate import Certify, Hope
 
 RECOVERIES = (
     3  # returns to the best parameters after a divergence, when the rate was ours (as many as Ultralytics makes)
@@ -76,7 +75,7 @@ class Plan:
     curvature: Curvature | None = None
     sample: Rows | None = None  # rows to solve on first
     hope: Hope | None = None  # when to try for a proof
-    prove: Callable[[Array, Array], float | None] | None = None  # where the rule knows how low J can be
+    prove: Certify | None = None  # where the rule knows how low J can be
 
     @property
     def told(self) -> AnyOptimizer | None:

@@ -20,7 +20,8 @@ family of the Newton decrement bounds of self-concordant functions: Bach 2010; S
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,15 +31,19 @@ from fallline.duality import duality_gap
 from fallline.inverse import Inverse
 from fallline.objective import ModelObjective
 from fallline.rows._base import Array, Batch, Rows
+from fallline.spread import Spread, spread
+from fallline.sure import FAR, sure_rows, uncentred
 
 FACTOR_LIMIT = 5000  # unknowns: a Cholesky factor of this size takes about a second
 ROUND_OFF = 1e-14  # of the sums in a gradient
+MOST = 2.0  # times what is enough: an estimate that is larger is too large
 INFLATIONS = (1.2, 2.0, 4.0, 10.0)  # guesses of how much H_low's radius exceeds H's
 
 
 def gap_bound(
-    objective: ModelObjective, rows: Rows, theta: Array, g: Array, among: Sequence[Rows] | None = None
-) -> float | None:
+    objective: ModelObjective, rows: Rows, theta: Array, g: Array, enough: float = np.inf,
+    among: Sequence[Rows] | None = None,
+) -> float | None:  # fmt: skip
     """Return a proved upper bound on J(theta) - J*, or None where none can be had at this theta.
 
     `g` is the gradient of the smooth part of J over all rows. `among` names the rows whose matrices of second
@@ -47,6 +52,7 @@ def gap_bound(
     about the share of the rows that it has. Costs two to four sums of outer products over these rows, each about p
     passes; p is the number of unknowns, at most ``FACTOR_LIMIT``. Above that, where `among` is empty, and where the
     columns depend on one another in ways that the slope minds, a ridge or |w| give a bound at the cost of a few passes.
+    Where the bound will be larger than `enough`, None may be returned for less.
     """
     s = objective.least_slope(theta, g).ravel()
     if not np.any(s):
@@ -65,7 +71,17 @@ def gap_bound(
         nu = inverse.norm(s)
         if objective.constant_curvature(theta, some):
             return nu**2 / 2.0
-        found = _verified(objective, some, theta, s, nu, inverse)
+        if nu**2 / 2.0 > MOST * enough * rows.m / some.m:  # about J - J* (times as much for a part), too far off
+            if objective.smooth:
+                return None
+            break  # behind |w| another bound may be much lower
+        spread_of = spread(objective, some, theta, inverse)
+        spreads = spread_of.each(some)
+        if np.any(2.0 * nu * spreads > FAR):
+            found = _but_for_sure_rows(*uncentred(objective, theta), rows, some, 2.0 * nu, spread_of, spreads)
+            if found is not None:
+                return found
+        found = _verified(objective, some, theta, s, nu, inverse, spreads)
         if found is not None or objective.smooth:
             return found
     by_ridge = (objective.smooth and not among) or s.size > FACTOR_LIMIT
@@ -75,67 +91,84 @@ def gap_bound(
 
 
 def _verified(
-    objective: ModelObjective, rows: Rows, theta: Array, s: Array, nu: float, inverse: Inverse
-) -> float | None:
+    objective: ModelObjective, rows: Rows, theta: Array, s: Array, nu: float, inverse: Inverse, spreads: Array,
+    out: Any = False,
+) -> float | None:  # fmt: skip
     """nu_low^2 / 2 for a lower matrix that holds itself to the radius it was made for; None if none does.
 
-    The radius is guessed as that of H, inflated. How much curvature the floor then keeps is seen from the rows alone,
-    so a matrix is formed only where the guess can hold: H_low >= H / inflation^2, roughly.
+    `spreads` is how far the rows' predictions move within the unit ball of H; `out` marks rows that have no part in J here.
+
+    The radius is guessed as that of H, inflated. How much curvature the floor then keeps is seen from the rows alone. If
+    it were the same share everywhere, the guess would hold with H_low >= H / inflation; as the curvature that counts may be
+    kept better, guesses down to H / inflation^2 are tried too, last.
     """
-    spread = _spread(objective, theta, inverse)
-    spreads = rows.each(spread, theta.size)
 
     def radius(batch: Batch, reach: float) -> Array:
         return reach * spreads[batch.first : batch.first + len(batch.y)]
 
     def kept(batch: Batch, reach: float) -> Array:
         z = objective.forward(theta, batch)
-        floor = objective.loss.curvature_floor(batch.y, z, radius(batch, reach))
-        whole = objective.loss.curvature(batch.y, z)
+        floor = _without(out, batch, objective.loss.curvature_floor(batch.y, z, radius(batch, reach)))
+        whole = _without(out, batch, objective.loss.curvature(batch.y, z))
         return np.array([float(_total(objective.weighted(c, batch))) for c in (floor, whole)])
 
-    for inflation in INFLATIONS:
-        reach = 2.0 * nu * inflation
-        floor_sum, whole_sum = rows.sum(functools.partial(kept, reach=reach), width=theta[0].size ** 2)
-        if floor_sum * inflation**2 * SLACK < whole_sum:
-            continue
+    def guesses() -> Iterator[float]:
+        last = []
+        for inflation in INFLATIONS:
+            reach = 2.0 * nu * inflation
+            floor_sum, whole_sum = rows.sum(functools.partial(kept, reach=reach), width=theta[0].size ** 2)
+            if floor_sum * inflation >= whole_sum:
+                yield reach
+            elif floor_sum * inflation**2 * SLACK >= whole_sum:
+                last.append(reach)
+        yield from last
+
+    for reach in guesses():
 
         def floor(batch: Batch, z: Array, reach: float = reach) -> Array:
-            return objective.loss.curvature_floor(batch.y, z, radius(batch, reach))
+            return _without(out, batch, objective.loss.curvature_floor(batch.y, z, radius(batch, reach)))
 
         low = inverse_curvature(objective, theta, rows, floor)
         if low is None or low.rank < inverse.rank:
             continue
         nu_low = low.norm(s)
-        wider = rows.each(_spread(objective, theta, low), theta.size)
-        if np.all(2.0 * nu_low * wider <= reach * spreads):
+        wider = spread(objective, rows, theta, low).each(rows)
+        if np.all((2.0 * nu_low * wider <= reach * spreads) | out):
             return nu_low**2 / 2.0
     return None
 
 
+def _but_for_sure_rows(
+    objective: ModelObjective, theta: Array, rows: Rows, some: Rows, reach: float, spread_of: Spread, spreads: Array
+) -> float | None:
+    """The bound of the other rows, and all that the sure ones can still lose: see sure.py."""
+    sure = sure_rows(objective, rows, some, theta, reach, spread_of, spreads)
+    if sure is None:
+        return None
+    s = objective.least_slope(theta, objective.value_and_grad(theta, rows)[1]).ravel()
+    out, rest = sure.among, s - sure.slope
+
+    def curvature(batch: Batch, z: Array) -> Array:
+        return _without(out, batch, objective.loss.curvature(batch.y, z))
+
+    others = inverse_curvature(objective, theta, some, curvature)
+    if others is None or not _within(objective, rows, theta, rest, others):
+        return None
+    spreads = spread(objective, some, theta, others).each(some)
+    bound = _verified(objective, some, theta, rest, others.norm(rest), others, spreads, out)
+    return None if bound is None else sure.loss + bound
+
+
+def _without(out: Any, batch: Batch, c: Array) -> Array:
+    """Curvatures, none for the rows that are left out."""
+    if out is False:
+        return c
+    left = out[batch.first : batch.first + len(batch.y)]
+    return np.where(left.reshape((-1,) + (1,) * (c.ndim - 1)), 0.0, c)
+
+
 def _total(c: Array) -> float:
     return float(c.sum() if c.ndim == 1 else np.einsum("ikk->", c))
-
-
-def _spread(objective: ModelObjective, theta: Array, inverse: Inverse) -> Callable[[Batch], Array]:
-    """How far z can move within the unit ball of a matrix, row by row.
-
-    sqrt(x^T M^-1 x); for classes the widest pair's: sqrt(x^T (N_kk + N_qq - N_kq - N_qk) x), N = M^-1.
-    """
-    if theta.ndim == 1:
-        return lambda batch: _row_norms(objective.scaling.rows(batch.X) @ inverse.root)
-    p, classes = theta.shape
-    N = (inverse.root @ inverse.root.T).reshape(p, classes, p, classes)
-    forms = [N[:, k, :, k] + N[:, q, :, q] - N[:, k, :, q] - N[:, q, :, k] for k in range(classes) for q in range(k)]
-
-    def widest(batch: Batch) -> Array:
-        inner = objective.scaling.rows(batch.X)
-        squares = np.zeros(len(inner))
-        for form in forms:
-            np.maximum(squares, np.einsum("ip,ip->i", inner @ form, inner), out=squares)
-        return np.sqrt(squares)
-
-    return widest
 
 
 def _within(objective: ModelObjective, rows: Rows, theta: Array, s: Array, inverse: Inverse) -> bool:
@@ -143,7 +176,7 @@ def _within(objective: ModelObjective, rows: Rows, theta: Array, s: Array, inver
 
     Outside of it, where H is flat, nothing bounds how far the loss could still fall.
     """
-    if inverse.rank == s.size:
+    if inverse.null is None:
         return True
 
     def sizes(batch: Batch) -> tuple[float, Array]:
@@ -155,7 +188,9 @@ def _within(objective: ModelObjective, rows: Rows, theta: Array, s: Array, inver
     r_square, x_square = rows.sum(sizes)
     noise = ROUND_OFF * np.sqrt(r_square) * np.sqrt(x_square)  # of a sum of r_i x_ij, per coordinate
     noise = np.repeat(noise, s.size // len(noise))
-    return float(np.linalg.norm(inverse.outside(s))) <= float(np.linalg.norm(noise / inverse.size))
+    own = s / inverse.size
+    rounding = np.abs(inverse.null).T @ (noise / inverse.size) + ROUND_OFF * float(np.linalg.norm(own))
+    return bool(np.all(np.abs(inverse.null.T @ own) <= rounding))
 
 
 def _rank(objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse, whole: bool) -> int:
@@ -203,8 +238,3 @@ def ridge_bound(objective: ModelObjective, rows: Rows, theta: Array, s: Array) -
     J, g = objective.value_and_grad(settled, rows)
     sw, _ = objective.scaling.split(objective.least_slope(settled, g))
     return max(objective.value(theta, rows) - J, 0.0) + float(np.vdot(sw, sw)) / (2.0 * l2)
-
-
-def _row_norms(A: Array) -> Array:
-    norms: Array = np.sqrt(np.einsum("ij,ij->i", A, A))
-    return norms

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.bowl import bowl_of
+from fallline.certificate import FACTOR_LIMIT
 from fallline.inference import Inference, infer
 from fallline.inverse import EIGEN_LIMIT
 from fallline.objective import FunctionObjective, ModelObjective, Objective
@@ -41,7 +41,7 @@ def conclude_model(
     """The Result of a model's run."""
     objective, plan, run = stage[:3]
     theta, J, g = _finish(objective, job.rows, run, exact=plan.precondition is not None)
-    gap = _final_gap(objective, stage.prove, theta, J, g, run)
+    gap = _final_gap(objective, stage, theta, J, g, run, job.settings.tol)
     excess = objective.loss.excess - stage.form.excess
     if excess:  # a ladder's last rung stands for a loss with corners, which it exceeds by at most that
         own = replace(objective, loss=stage.form)
@@ -137,7 +137,7 @@ def _finish(objective: Objective, rows: Rows | None, run: Run, exact: bool = Fal
 
 
 def _final_gap(
-    objective: ModelObjective, prove: Callable[[Array, Array], float | None], theta: Array, J: float, g: Array, run: Run
+    objective: ModelObjective, stage: Stage, theta: Array, J: float, g: Array, run: Run, tol: float
 ) -> float | None:
     """The bound that ended the run, else one more try at the best parameters.
 
@@ -145,14 +145,12 @@ def _final_gap(
     """
     if run.ending.gap is not None and J <= run.best.J:
         return run.ending.gap
-    if (
-        not (np.isfinite(theta).all() and np.isfinite(g).all())
-        or theta.size > EIGEN_LIMIT
-        and not objective.penalty.curvature
-        and objective.smooth
-    ):
+    if not (np.isfinite(theta).all() and np.isfinite(g).all()):
         return None
-    return prove(theta, g)
+    dear = theta.size > EIGEN_LIMIT and not objective.penalty.curvature and objective.smooth
+    if dear and (theta.size > FACTOR_LIMIT or run.ending.reason in ("time", "interrupt")):
+        return None
+    return stage.prove(theta, g, max(tol * J, stage.floor) if dear else np.inf)
 
 
 def conclude_function(

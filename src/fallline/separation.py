@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fallline.curved import inverse_curvature
 from fallline.objective import ModelObjective
 from fallline.rows._base import Array, Batch, Rows
 from fallline.rows.arrays import ArrayRows
 
 GROWN = 3.0  # weight of a standardised column: an odds ratio of 20 for one standard deviation is worth a question
 MOST_NUMBERS = 200_000  # of X in a linear program, which takes a second then
+DRIFT = 0.5  # of a row's log odds: where an optimum exists, the step that is left near it moves no row so far
 MARGIN = 1e-6  # of the program's best: less is rounding
 
 
@@ -23,11 +25,14 @@ class Separation(NamedTuple):
 
 
 def separation(objective: ModelObjective, rows: Rows, theta: Array, names: tuple[str, ...], proved: bool) -> Separation:
-    """What `theta`, and a linear program where its weights are large, say of the classes; `proved`: an optimum exists."""
+    """What `theta`, and a linear program where its weights may grow without end, say of the classes.
+
+    `proved`: J is close to its infimum, which a plane of rows that are all but sure does not preclude (see sure.py).
+    """
     if not _asked(objective, theta):
         return Separation()
     kind = "strict" if separated(objective, rows, theta) else ""
-    if not kind and not proved and _large(objective, theta) and _quasi(objective, rows):
+    if not kind and _may_be_quasi(objective, rows, theta, proved) and _quasi(objective, rows):
         kind = "quasi"
     return Separation(kind, _alone(rows, names, strict=kind == "strict") if kind and theta.ndim == 1 else "")
 
@@ -58,9 +63,28 @@ def _asked(objective: ModelObjective, theta: Array) -> bool:
     return free and not objective.penalty.curvature and objective.smooth and bool(np.isfinite(theta).all())
 
 
+def _may_be_quasi(objective: ModelObjective, rows: Rows, theta: Array, proved: bool) -> bool:
+    """Whether to ask the linear program: rows still move far, however close J is, or weights are large and J is not."""
+    if not _programmed(objective, rows):
+        return False
+    if not proved and _large(objective, theta):
+        return True
+    inverse = inverse_curvature(objective, theta, rows)
+    if inverse is None:
+        return False
+    step = inverse.apply(objective.value_and_grad(theta, rows)[1])
+    return bool(np.any(rows.each(lambda batch: np.abs(objective.scaling.rows(batch.X) @ step)) > DRIFT))
+
+
 def _large(objective: ModelObjective, theta: Array) -> bool:
     w, _ = objective.scaling.split(theta)
     return bool(np.abs(w).max(initial=0.0) > GROWN)
+
+
+def _programmed(objective: ModelObjective, rows: Rows) -> bool:
+    """Whether there is a linear program for this, of a size that is solved in a second."""
+    few = isinstance(rows, ArrayRows) and rows.m * (rows.n + 1) <= MOST_NUMBERS
+    return few and objective.loss.link == "logit"
 
 
 def _quasi(objective: ModelObjective, rows: Rows) -> bool:
@@ -68,8 +92,7 @@ def _quasi(objective: ModelObjective, rows: Rows) -> bool:
 
     maximise sum_i s_i x_i v  subject to  s_i x_i v >= 0 and -1 <= v <= 1, where s_i = 1 or -1 is the class of row i.
     """
-    if not isinstance(rows, ArrayRows) or rows.m * (rows.n + 1) > MOST_NUMBERS or objective.loss.link != "logit":
-        return False
+    assert isinstance(rows, ArrayRows)
     if not np.isin(rows.y, (0.0, 1.0)).all() or not objective.scaling.intercept:
         return False
     from scipy.optimize import linprog

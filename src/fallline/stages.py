@@ -31,7 +31,7 @@ from fallline.settings import Settings
 from fallline.start import best_constant, constant_loss, initial_theta
 from fallline.stops._base import Stop
 from fallline.stops.budget import Budget
-from fallline.stops.certificate import Certificate
+from fallline.stops.certificate import Certificate, Certify
 from fallline.stops.early import EarlyStopping
 from fallline.stops.gradient_norm import GradientNorm
 from fallline.stops.interrupt import Interrupt
@@ -118,7 +118,7 @@ class Stage(NamedTuple):
     objective: ModelObjective
     plan: Plan
     run: Run
-    prove: Callable[[Array, Array], float | None]  # (theta, gradient over all rows) -> a bound on J - J*
+    prove: Certify
     form: Loss  # the loss that was asked for
     resolution: float  # of J: what rounding does to a loss that is zero
     floor: float  # a loss that is none: a perfect fit has J* = 0, and no tolerance relative to that can be met
@@ -218,11 +218,16 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
     if asked.tol > 0.0:  # with a tolerance of zero the digits of the weights are asked for, beyond those of J
         floor = max(floor, resolution)
     if plan.sample is not None:
+        from_origin = job.scaling.intercept and np.array_equal(
+            theta, origin
+        )  # whose loss over all rows is known by now
         warm = warm_up(objective, plan.sample, job.rows, theta, asked.seed)
         if objective.value(warm.theta, few) <= objective.value(theta, few):  # a few rows tell, and cost nothing
             theta = warm.theta
         else:  # of a sample in which classes are separated, or rare levels lacking, the optimum may be far from that of all
             warm = warm._replace(theta=theta, history=History(), steps=0, path=[])
+        if len(warm.history) and from_origin:
+            warm.history.amend(at=0, full_loss=J, full_gradient_norm=steep)
         passes = passes + warm.passes
     run = train(
         objective, job.rows, plan.optimizer, plan.rate, theta,
@@ -236,7 +241,7 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
 
 
 def _stops(
-    job: Job, plan: Plan, prove: Callable[[Array, Array], float | None], among: list[Rows], passes: float, steep: float,
+    job: Job, plan: Plan, prove: Certify, among: list[Rows], passes: float, steep: float,
     floor: float,
 ) -> list[Stop]:  # fmt: skip
     """Converged (proved), good enough (measured), no longer moving, or out of budget: asked in this order."""
@@ -245,11 +250,11 @@ def _stops(
     # Where a proof can be had, a small gradient alone ends the run only at the limit of the arithmetic.
     by_passes = not among or unknowns > FACTOR_LIMIT or not job.penalty.smooth and job.rows.m < job.rows.n
     spacing = SPACING if by_passes else unknowns / 20.0 * among[0].m / job.rows.m
-    provable = bool(among) and unknowns <= EIGEN_LIMIT or job.penalty.curvature or not job.penalty.smooth
+    provable = bool(among) and unknowns <= FACTOR_LIMIT or job.penalty.curvature or not job.penalty.smooth
     small = LEAST_GRADIENT if provable else SMALL_GRADIENT * math.sqrt(asked.tol)
     early: list[Stop] = [EarlyStopping(asked.patience)] if asked.patience else []
     return [Interrupt(job.stopped), *early] + [
-        Certificate(asked.tol, prove, spacing, plan.hope, floor),
+        Certificate(asked.tol, prove, spacing, plan.hope, floor, steep if unknowns > EIGEN_LIMIT else math.inf),
         GradientNorm(small, steep),
         NoImprovement(),
         Budget(asked.horizon - passes, asked.max_seconds),

@@ -19,7 +19,7 @@ Task = Literal["number", "two classes", "classes"]
 
 
 class Loss(abc.ABC):
-    """phi(y, z): how bad the prediction z is when the truth is y; zero or more, and convex in z.
+    """phi(y, z): how bad the prediction z is when the truth is y; zero or more, and convex in z: proofs rely on both.
 
     Subclasses are frozen dataclasses: their fields are their settings. They declare, as class variables,
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from fallline.stops._base import Array, Ending, Point, Stop
 
-Certify = Callable[[Array, Array], float | None]
+NEAR = 4.0  # times the estimate itself: what a proof may find where the next step gains little more
+
+
+class Certify(Protocol):
+    """(theta, gradient over all rows) -> a bound on J - J*, or None; one above `enough` need not be looked for."""
+
+    def __call__(self, theta: Array, g: Array, enough: float = np.inf) -> float | None: ...
 
 
 class Certificate(Stop):
@@ -17,19 +23,23 @@ class Certificate(Stop):
 
     Proving costs something, so it is tried when it may succeed: when `hope` says so, which knows the bound to be
     expected from what the point has measured anyway; without one, when the slope (the smallest subgradient) has fallen
-    tenfold since the last try and at least `spacing` passes have gone by.
+    tenfold since the last try, or from `steep` at the start, and at least `spacing` passes have gone by.
     """
 
     name: ClassVar[str] = "certificate"
     summary: ClassVar[str] = "provably within the tolerance of the best loss"
 
     FALL = 0.1  # try again when the gradient has fallen to this share
+    SLOW = (
+        0.3  # of the bound to be expected is left after another pass, as where the weights of some rows grow for ever
+    )
 
     def __init__(
-        self, tol: float, certify: Certify, spacing: float = 0.0, hope: Hope | None = None, floor: float = 0.0
-    ) -> None:
+        self, tol: float, certify: Certify, spacing: float = 0.0, hope: Hope | None = None, floor: float = 0.0,
+        steep: float = np.inf,
+    ) -> None:  # fmt: skip
         self.tol, self.certify, self.spacing, self.hope, self.floor = tol, certify, spacing, hope, floor
-        self._norm, self._pass, self._least, self._tried = np.inf, -np.inf, np.inf, np.inf
+        self._norm, self._pass, self._least, self._tried = steep, -np.inf, np.inf, np.inf
 
     def good(self, gap: float, J: float) -> bool:
         """Whether the bound `gap` at loss J is within the tolerance."""
@@ -43,17 +53,26 @@ class Certificate(Stop):
         if not self._worth_a_try(point):
             return None
         self._norm, self._pass = point.norm, point.passes
-        gap = self.certify(point.theta, point.g)
+        gap = self.certify(point.theta, point.g, max(self.tol * point.J, self.floor))
         return Ending("certificate", gap) if gap is not None and self.good(gap, point.J) else None
 
     def _worth_a_try(self, point: Point) -> bool:
         expected = self.hope.bound(point) if self.hope is not None else np.nan
         if self.hope is not None and np.isfinite(expected):
             before, self._least = self._least, expected
-            if self.good(expected, point.J):
-                worth, self._tried = expected <= self.FALL * self._tried, min(self._tried, expected)
-                return worth or expected > before / 2.0
-            return expected > before / 2.0 and self.good(expected / self.hope.caution, point.J)  # no more to gain
+            estimate, ended = expected / self.hope.caution, expected > before / 2.0  # there is no more to gain
+            slow = expected > self.SLOW * before  # not worth waiting for all that caution asks for
+            if not (
+                self.good(expected, point.J)
+                or slow
+                and self.good(NEAR * estimate, point.J)
+                or ended
+                and self.good(estimate, point.J)
+            ):
+                return False
+            worth = expected <= self.FALL * self._tried or ended
+            self._tried = min(self._tried, expected) if worth else self._tried
+            return worth
         return point.norm <= self.FALL * self._norm and point.passes >= self._pass + self.spacing
 
 
