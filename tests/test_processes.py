@@ -32,7 +32,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The code in a process of its own, on data that is large enough for the compiled kernels."""
     command = [sys.executable, "-W", "ignore", "-c", PROBLEM + code]
     return subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False
     )
 
 
