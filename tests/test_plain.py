@@ -130,6 +130,14 @@ def test_a_word_for_nothing_is_a_hole_wherever_it_comes(row: int, line: str, tmp
     assert (ours.encoder.holes, ours.encoder.features) == (usual.encoder.holes, usual.encoder.features)
 
 
+def test_a_number_that_is_none_ends_it_where_there_are_more_rows_than_was_thought(table: pl.DataFrame) -> None:
+    frame = table.select("a", "b", "y")
+    holed = frame.with_columns(a=pl.when(pl.int_range(pl.len()) == 10).then(float("nan")).otherwise("a"))
+    plain = Plain(holed, "y", 2 * TILE)
+    assert plain.add(holed[: 2 * TILE]) and not plain.add(holed[2 * TILE : 9 * TILE])
+    assert plain.frame().equals(holed[: 2 * TILE])
+
+
 def second_derivatives(rows: Any) -> np.ndarray:
     scaling = Scaling(rows.X.mean(axis=0), rows.X.std(axis=0), True)
     objective = ModelObjective(as_loss("squared"), as_penalty(None), scaling)

@@ -116,6 +116,16 @@ def test_a_curve_does_not_mix_the_losses_of_a_sample_with_those_of_all_rows() ->
     assert len(loss_curve(result).get_lines()) > len(loss_curve(replace(result, history=exact(history))).get_lines())
 
 
+def test_the_check_loss_of_a_step_that_was_refused_is_not_drawn() -> None:
+    history = History()
+    for step, check in enumerate((1.0, 900.0, 0.8)):
+        history.append(step=step, loss=check, full_loss=check, check_loss=check, accepted=float(check < 2.0))
+    rng = np.random.default_rng(0)
+    result = replace(fallline.fit(rng.standard_normal((50, 2)), rng.standard_normal(50)), history=history)
+    drawn = {line.get_label(): line.get_ydata() for line in loss_curve(result).get_lines()}
+    assert list(drawn["check loss"]) == [1.0, 0.8] and max(drawn["rolled back (at the top: from further up)"]) < 2.0
+
+
 def exact(history: History) -> History:
     columns = history.to_dict()
     return History.from_dict({name: column[np.isnan(columns["sample"])] for name, column in columns.items()})

@@ -12,7 +12,9 @@ from fallline.scaling import Scaling
 
 GRAM_ROWS = 256  # at once: their weighted copies for all classes stay in the cache (twice as fast as 2,048)
 ROWS_AT_ONCE = 2048  # the same where there is one matrix: enough for the product to be worth adding
-NARROW = 64  # columns: wider products are quicker by BLAS, which then works on parts of them that fit the cache
+# Columns: wider products are quicker by BLAS. 60,000,000 numbers took the kernel 0.08 s and BLAS 0.25, without weights, in 20
+# columns, 0.18 and 0.29 in 60, 0.24 and 0.21 in 100 (two threads each).
+NARROW = 64
 # Standard deviations from zero: columns no further away lose a digit when (x - shift)^2 is expanded, and save two thirds.
 NEAR, MODERATE = 3.0, 1e100  # and sizes whose squares are numbers
 

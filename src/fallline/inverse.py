@@ -7,7 +7,7 @@ along them but round-off, so these directions are left alone: the solution found
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +163,9 @@ def refined_inverse(H: Array, along: Callable[[Array], tuple[Array, Array]]) -> 
     return Inverse(root / size[:, None], rank + found, size, null)
 
 
-def _among(along: Callable[[Array], tuple[Array, Array]], used: NDArray[np.bool_]) -> Any:
+def _among(
+    along: Callable[[Array], tuple[Array, Array]], used: NDArray[np.bool_]
+) -> Callable[[Array], tuple[Array, Array]]:
     """`along` for directions in some of the coordinates."""
 
     def of(ways: Array) -> tuple[Array, Array]:

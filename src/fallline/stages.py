@@ -218,15 +218,13 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
     if asked.tol > 0.0:  # with a tolerance of zero the digits of the weights are asked for, beyond those of J
         floor = max(floor, resolution)
     if plan.sample is not None:
-        from_origin = job.scaling.intercept and np.array_equal(
-            theta, origin
-        )  # whose loss over all rows is known by now
+        from_origin = job.scaling.intercept and np.array_equal(theta, origin)
         warm = warm_up(objective, plan.sample, job.rows, theta, asked.seed)
         if objective.value(warm.theta, few) <= objective.value(theta, few):  # a few rows tell, and cost nothing
             theta = warm.theta
         else:  # of a sample in which classes are separated, or rare levels lacking, the optimum may be far from that of all
             warm = warm._replace(theta=theta, history=History(), steps=0, path=[])
-        if len(warm.history) and from_origin:
+        if len(warm.history) and from_origin:  # whose loss over all rows is known by now
             warm.history.amend(at=0, full_loss=J, full_gradient_norm=steep)
         passes = passes + warm.passes
     run = train(

@@ -34,7 +34,7 @@ def loss_curve(result: Result, ax: Axes | None = None) -> Axes:
     few = sampled(history)
     if few.any():
         axes.plot(history.step[few], history.loss[few], color=GREY, lw=1.2, ls="-.", label="on a sample of the rows")
-    check = np.isfinite(history.check_loss)
+    check = np.isfinite(history.check_loss) & (history.accepted == 1.0)
     if check.any():
         axes.plot(history.step[check], history.check_loss[check], color=ORANGE, lw=1.5, ls="--", label="check loss")
     back = (history.accepted == 0.0) & np.isfinite(history.loss)

@@ -26,9 +26,7 @@ from fallline.threads import meanwhile
 if TYPE_CHECKING:
     import polars as pl
 
-TILE = (
-    4096  # rows that are laid down together, which stay near the processor from column to column; and summed up by them
-)
+TILE = 4096  # rows that are laid down, and summed up, together: they stay near the processor from column to column
 MOST_PIECES = 4  # of a frame that are laid down one by one: to join more is faster
 
 
@@ -42,9 +40,8 @@ class Plain:
         self._targets: list[pl.Series] = [frame[target].clear()]
         n = len(self.kinds)
         self._summed = 0  # rows whose products are summed up, about `centre`
-        self._for_products = (
-            frame[target].dtype.is_float() and n <= NARROW
-        )  # least squares, most likely, which needs them
+        # Least squares, most likely, which needs them.
+        self._for_products = frame[target].dtype.is_float() and n <= NARROW
         self._centre, self._sums, self._squares = np.zeros(n), np.zeros(n), np.zeros((n, n))
         self._low, self._high = np.full(n, np.inf), np.full(n, -np.inf)
         self._summing: Future[None] | None = None
@@ -65,7 +62,9 @@ class Plain:
         if target.null_count() or (target.dtype.is_float() and target.is_nan().any()) or not all(map(_exact, columns)):
             return False
         end = self.m + frame.height
-        if end > len(self._X) and self._finite():  # more than was thought
+        if end > len(self._X):  # more than was thought
+            if not self._finite():
+                return False
             X, self._X = self._X, np.empty((max(end, 2 * len(self._X)), len(columns)))
             self._X[: self.m] = X[: self.m]
         first = self.m
@@ -102,17 +101,8 @@ class Plain:
                 first = some[:TILE]
                 alike = first.min(axis=0) == first.max(axis=0)  # their mean may miss them by a digit
                 self._centre = np.where(alike, first[0], first.mean(axis=0))
-            one = np.ones(max(some.shape))
-            dense.gram(
-                some,
-                one[: len(some)],
-                self._centre,
-                one[: some.shape[1]],
-                self._squares,
-                self._sums,
-                self._low,
-                self._high,
-            )
+            weight, scale = np.ones(len(some)), np.ones(some.shape[1])
+            dense.gram(some, weight, self._centre, scale, self._squares, self._sums, self._low, self._high)
         self._summed = max(self._summed, end)
 
     def _known(self) -> tuple[Moments, Products | None] | None:

@@ -90,7 +90,7 @@ def _curves(r: Result) -> dict[str, Any]:
     steps, loss, _ = curve_of(history)
     at = history.step
     time = np.interp(steps, at, history.seconds) if len(at) else steps
-    check, few = np.isfinite(history.check_loss), sampled(history)
+    check, few = np.isfinite(history.check_loss) & (history.accepted == 1.0), sampled(history)
     back = (history.accepted == 0.0) & np.isfinite(history.loss)
     for finding in r.findings:
         if finding.step > 0:
