@@ -191,8 +191,30 @@ def claims(folder: Path, given: Any) -> list[Line]:
     return [("freMTPL2 counts, from the file", "aim <= 1", mine, "Polars and glum", theirs)]
 
 
+def sparse(folder: Path, given: Any) -> list[Line]:
+    """A libsvm file becomes a sparse matrix, beside scikit-learn's reader."""
+    from scipy.sparse import random_array
+    from sklearn.datasets import dump_svmlight_file, load_svmlight_file
+
+    from fallline.rows.sources import as_source
+    from fallline.tables import Asked, prepare
+
+    rows, columns = given.rows // 100, 47_000
+    rng, file = np.random.default_rng(0), folder / "made.svm"
+    X = random_array((rows, columns), density=75 / columns, format="csr", rng=rng)
+    dump_svmlight_file(X, rng.integers(0, 2, rows), str(file), zero_based=False)
+    ours, theirs = in_turn(
+        given.repeats,
+        lambda: prepare(as_source(file), Asked("target", check=0.0)),
+        lambda: load_svmlight_file(str(file), zero_based=False),
+    )
+    size = f"{rows:,} x {columns:,}, {file.stat().st_size / 1e6:.0f} MB"
+    return [(f"libsvm to CSR, {size}", "", ours, "scikit-learn's load_svmlight_file", theirs)]
+
+
 CASES: dict[str, Callable[[Path, Any], list[Line]]] = {
     "parquet": parquet, "text": text, "heldout": heldout, "grow": grow, "codes": codes, "claims": claims,
+    "sparse": sparse,
 }  # fmt: skip
 
 if __name__ == "__main__":

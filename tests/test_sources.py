@@ -182,7 +182,7 @@ def test_libsvm(tmp_path: Path) -> None:
     assert frame.columns == ["target", "x1", "x2", "x3"]
     assert frame.rows() == [(1.0, 0.5, 0.0, 2.0), (-1.0, 0.0, 1.0, 0.0), (1.0, 0.0, 0.0, 0.0)]
     file.write_text("1 1:0.5\n1 2;3\n")
-    with pytest.raises(DataError, match="row 1: '1 2;3'"):
+    with pytest.raises(DataError, match="line 2: '1 2;3'"):
         all_of(file)
 
 

@@ -295,6 +295,42 @@ def test_memory_stays_within_the_budget(target: str, loss: str, text: bool, time
     assert pl.scan_parquet(out).select(pl.len()).collect().item() == times * rows
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
+def test_memory_stays_within_the_budget_where_rows_are_sparse(tmp_path: Path) -> None:
+    """Text of five or twenty times the budget in memory, of which a dense block alone would be as much."""
+    from scipy.sparse import random_array
+    from sklearn.datasets import dump_svmlight_file
+
+    rng, budget, times = np.random.default_rng(0), 20, FEW
+    model, file, part, out = (tmp_path / name for name in ("m.fall", "t.svm", "part.svm", "p.csv"))
+    X = random_array((20_000, 50_000), density=80 / 50_000, format="csr", rng=rng)  # 1.6 million entries of 12 bytes
+    dump_svmlight_file(X, rng.integers(0, 2, 20_000), str(part), zero_based=False)
+    with file.open("wb") as whole:
+        for _ in range(times):
+            whole.write(part.read_bytes())
+    part.unlink()
+    fit = [
+        "fit",
+        str(file),
+        "--target",
+        "target",
+        "--l2",
+        "0.01",
+        "--memory",
+        f"{budget}MB",
+        "--out",
+        str(model),
+        "--quiet",
+    ]
+    predict = ["predict", str(model), str(file), "--memory", f"{budget}MB", "--out", str(out), "--quiet"]
+    for what in (fit, predict):
+        done = subprocess.run([sys.executable, "-c", PEAK, *what], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert float(done.stdout.split()[-1]) < budget + BESIDE[what[0]], what
+    assert pl.scan_csv(out).select(pl.len()).collect().item() == times * 20_000
+
+
 def test_a_query_of_ones_own_is_run_once() -> None:
     """Its order may be another each time: a slice of it, asked for anew, would lose rows and repeat others."""
     frame = table(3000).with_columns(id=pl.Series(np.repeat(np.arange(1500), 2)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,10 +30,12 @@ class Arrivals:
         self._sums, self._squares, self._outside = (np.zeros(len(self.columns)) for _ in range(3))
         self._near, self._near_squares = np.zeros(len(self.columns)), np.zeros(len(self.columns))
 
-    def add(self, X: NDArray[np.floating]) -> None:
-        """Some rows, (k, n), dense or sparse."""
-        block = X[:, self.columns]
-        block = np.asarray(block if isinstance(block, np.ndarray) else block.toarray(), dtype=np.float64)
+    def add(self, X: Any) -> None:
+        """Some rows, (k, n), dense, sparse or coded."""
+        if hasattr(X, "tocsr"):
+            self._add_sparse(X.tocsr())
+            return
+        block = np.asarray(X[:, self.columns], dtype=np.float64)
         known, j = self.summary, self.columns
         room = ROUND_OFF * (known.high[j] - known.low[j])
         d = (block - known.mean[j]) / known.sd[j]  # about the mean of training: sums of squares keep their digits
@@ -42,6 +46,28 @@ class Arrivals:
         self._near += near.sum(axis=0)
         self._near_squares += (near * near).sum(axis=0)
         self._outside += ((block < known.low[j] - room) | (block > known.high[j] + room)).sum(axis=0)
+
+    def _add_sparse(self, X: Any) -> None:
+        """The same of the entries, and of so many zeros as there are beside them."""
+        known, where, values = self.summary, X.indices, X.data.astype(np.float64, copy=False)
+        sd = np.where(known.sd > 0.0, known.sd, 1.0)
+        room = ROUND_OFF * (known.high - known.low)
+
+        def total(weights: NDArray[Any] | None = None) -> NDArray[np.float64]:
+            return np.bincount(where, weights, X.shape[1])[self.columns].astype(np.float64)
+
+        own = self.columns
+        zeros, zero = X.shape[0] - total(), -known.mean[own] / sd[own]
+        d = (values - known.mean[where]) / sd[where]
+        self.rows += X.shape[0]
+        self._sums += total(d) + zeros * zero
+        self._squares += total(d * d) + zeros * zero * zero
+        near = np.clip(values, -NEAR, NEAR)
+        self._near += total(near)
+        self._near_squares += total(near * near)
+        outside = (values < known.low[where] - room[where]) | (values > known.high[where] + room[where])
+        beyond = (known.low - room > 0.0) | (known.high + room < 0.0)  # a zero is outside
+        self._outside += total(outside.astype(np.float64)) + zeros * beyond[own]
 
     def findings(self) -> list[Finding]:
         """D22, where these rows are not like those of training."""

@@ -116,7 +116,7 @@ def put_together(model: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
         "feature_names": names, "classes": None if classes is None else tuple(label_of(c) for c in classes),
         "check": None if model["check"] is None else {k: number_of(v, k) for k, v in model["check"].items()},
         "settings": known(unpack(model["settings"]), dict, "settings"),
-        "encoder": _encoder(model["encoder"]),
+        "encoder": _encoder(model["encoder"], len(names)),
         "history": _history(model["history"], tensors), "summary": _summary(model["summary"], names, tensors),
     }  # fmt: skip
     built["inference"] = _inference(model.get("inference"), built, tensors)  # files of before have neither
@@ -274,9 +274,15 @@ def _finding(data: dict[str, Any]) -> Finding:
     )
 
 
-def _encoder(data: Any) -> Any:
+def _encoder(data: Any, width: int) -> Any:
     if data is None:
         return None
     from fallline.rows.encoder import Encoder
+    from fallline.rows.vectors import Vectors
 
-    return Encoder.from_json(unpack(data))
+    encoder = Encoder.from_json(unpack(data))
+    if any(
+        isinstance(term, Vectors) and term.width > width for term in encoder.columns
+    ):  # no limit to what is written there
+        raise ModelFileError("its vectors are wider than its coefficients.")
+    return encoder

@@ -67,10 +67,10 @@ def settle(options: Options) -> None:
 def _read_whole(file: str) -> bool:
     """Whether it is a small file of a kind that is read whole; or no file at all, which reading will tell."""
     from fallline.rows.sources import is_large, is_several
-    from fallline.rows.sources.libsvm import LIBSVM
+    from fallline.rows.sources.libsvm import is_libsvm
     from fallline.rows.sources.text import PACKED
 
-    return not (is_several(file) or is_large(file) or Path(file).suffix.lower() in (*LIBSVM, *PACKED))
+    return not (is_several(file) or is_large(file) or is_libsvm(file) or Path(file).suffix.lower() in PACKED)
 
 
 def opened(file: str, memory: str | None, kinds: dict[str, str]) -> Iterator[pl.DataFrame]:
@@ -82,7 +82,7 @@ def opened(file: str, memory: str | None, kinds: dict[str, str]) -> Iterator[pl.
 
     if memory is None and _read_whole(file):
         return iter([read_table(file, kinds=kinds)])
-    return as_source(file).frames(frame_room(memory_budget(memory)))
+    return as_source(file, kinds).frames(frame_room(memory_budget(memory)))
 
 
 def run(
@@ -127,9 +127,9 @@ def until(stopped: Callable[[], bool], frames: Iterator[pl.DataFrame]) -> Iterat
 def show_header(console: Console, prepared: Prepared) -> None:
     """What was read, guessed, split and prepared, before the first step."""
     encoder, options = prepared.encoder, prepared.asked
-    words = {"text": "category", "boolean": "yes/no", "date": "date", "product": "product"}
+    words = {"text": "category", "boolean": "yes/no", "date": "date", "product": "product", "vectors": "sparse vector"}
     of = [words.get(column.kind, "number") for column in encoder.columns]
-    counts = {word: of.count(word) for word in ("number", "category", "yes/no", "date", "product")}
+    counts = {word: of.count(word) for word in ("number", "category", "yes/no", "date", "product", "sparse vector")}
     told = ", ".join(f"{n} {_plural(word, n)}" for word, n in counts.items() if n)
     name = Path(prepared.source).name or prepared.source
     console.labelled("data", f"{name}: {prepared.total:,} rows; {told} -> {len(encoder.features):,} columns")

@@ -13,6 +13,7 @@ from fallline.exports.linear import Linear
 from fallline.family import suggest
 from fallline.rows.columns import MISSING, MONTHS, Levels, Moment, Number, Term
 from fallline.rows.hashed import Hashed
+from fallline.rows.vectors import Vectors
 
 DIALECTS = ("ansi", "sqlite")
 FROM_SUNDAY = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")  # EXTRACT(DOW ...) counts from Sunday, which is 0
@@ -80,6 +81,10 @@ def _terms(column: Term, w: Any, cell: str, dialect: str) -> list[str]:
     """The terms of one column of the table, whose columns of X have the coefficients w."""
     if isinstance(column, Number):
         return _number_terms(column, w, cell, dialect)
+    if isinstance(column, Vectors):
+        raise SettingError(
+            f"to_sql: column '{column.name}' holds sparse vectors, which databases do not have. Export to ONNX or JSON."
+        )
     if isinstance(column, Hashed):
         raise SettingError(
             f"to_sql: the levels of column '{column.name}' are hashed, by a function that databases do not have. Train with "

@@ -29,6 +29,8 @@ def dense(pieces: list[Piece], rows: int) -> NDArray[np.float64]:
                 own[chosen, begin + codes[chosen]] = 1.0 if piece.values is None else piece.values[part][chosen]
             elif piece.values is not None:
                 own[:, begin] = piece.values[part]
+            else:
+                own[:, begin : begin + piece.width] = piece.entries[part].toarray()
 
     each(fill, cut(rows, -(-rows // DENSE_ROWS)))
     return X
@@ -59,8 +61,11 @@ def _spread(piece: Piece) -> list[Piece]:
 
 def csr(pieces: list[Piece], rows: int) -> Any:
     """X as a CSR matrix, float64 with sorted int32 indices (int64 row starts where int32 cannot count the cells)."""
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csr_matrix, hstack
 
+    if any(piece.entries is not None for piece in pieces):
+        parts = [csr([piece], rows) if piece.entries is None else piece.entries for piece in pieces]
+        return parts[0] if len(parts) == 1 else hstack(parts, format="csr")
     begins = np.cumsum([0, *(piece.width for piece in pieces)])
     counts, indices, data = [], [], []
     for first in range(0, rows, BLOCK_ROWS):

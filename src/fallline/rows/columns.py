@@ -48,20 +48,22 @@ EXAMPLES = 3  # unknown levels that a report shows
 class Piece(NamedTuple):
     """Columns of X: one of `values` (m,), or `width` 0/1 columns of which `codes` (m,) says which is 1 (-1: none).
 
-    With both, the column that `codes` names is the value instead of 1.
+    With both, the column that `codes` names is the value instead of 1. Or `width` columns of which the `entries`, a CSR
+    matrix (m, width), are not zero.
     """
 
     width: int
     values: NDArray[np.float64] | None = None
     codes: NDArray[np.int32] | None = None
+    entries: Any = None
 
 
 class Unseen(NamedTuple):
-    """Cells whose level has no column of its own: rare, or never seen in training."""
+    """Cells whose level has no column of its own: rare, or never seen in training. Or entries of vectors without one."""
 
     cells: int
     examples: tuple[str, ...]
-    counted_as: str  # the other level, or the most frequent one; "": none of them
+    counted_as: str | None  # the other level, or the most frequent one; "": none of them; None: entries left out
 
 
 @dataclass
@@ -81,7 +83,7 @@ class Term(abc.ABC):
     @property
     @abc.abstractmethod
     def kind(self) -> str:
-        """``number``, ``boolean``, ``duration``, ``time``, ``text`` or ``date``."""
+        """``number``, ``boolean``, ``duration``, ``time``, ``text``, ``date`` or ``vectors``."""
 
     @property
     @abc.abstractmethod

@@ -19,6 +19,7 @@ from fallline.rows.report import MOST_NAMED, Report, told
 from fallline.rows.slopes import Slopes
 from fallline.rows.table import as_frame
 from fallline.rows.target import target_column, with_target
+from fallline.rows.vectors import Vectors
 from fallline.rows.written import WAYS, checked, packed, unpacked
 
 if TYPE_CHECKING:
@@ -177,7 +178,9 @@ class Encoder:
         """What X is for so many rows: ``dense``, ``csr``, or ``coded`` (numbers beside codes)."""
         total, filled = len(self.features), sum(column.filled for column in self.columns)
         slopes = sum(len(term.features) for term in self.columns if isinstance(term, Slopes))  # numbers, to codes
-        if rows > total and rows * total > CODED_FROM and filled < CODED_SHARE * total and slopes <= MOST_DENSE:
+        vectors = any(isinstance(term, Vectors) for term in self.columns)  # which have no codes
+        large = rows > total and rows * total > CODED_FROM
+        if large and filled < CODED_SHARE * total and slopes <= MOST_DENSE and not vectors:
             return "coded"
         return "csr" if total > MOST_DENSE and filled < SPARSE_SHARE * total else "dense"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fallline.rows.columns import as_floats, as_stamps, as_text, part_of
+from fallline.rows.vectors import finite_entries, vector_type
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,9 +32,9 @@ class Facts:
     cells: int
     holes: int
     first: Any = None  # a filled cell
-    low: float = np.inf  # of numbers; of dates the share of the day that has passed
+    low: float = np.inf  # of numbers; of dates the share of the day that has passed; of vectors the columns of entries
     high: float = -np.inf
-    total: float = 0.0  # the sum of the filled cells of numbers
+    total: float = 0.0  # the sum of the filled cells of numbers; of vectors, how many entries there are
     counts: pl.DataFrame | None = None  # (level, rows): of text, of dates
     pruned: int = 0  # cells of texts that were counted no further, for each was met once among very many
     mask: int = 0  # a digest of which rows have holes: equal for columns with holes in the same rows
@@ -87,6 +88,10 @@ def facts_of(cells: pl.Series, row: int = 0) -> Facts:
         clock = part_of(stamps, "time of day", "1970-01-01")
         counts = stamps.dt.date().alias("level").drop_nulls().value_counts(name="rows")
         return replace(facts, kind="date", counts=counts, low=_number(clock.min()), high=_number(clock.max()))
+    if kind == vector_type():
+        _, where, _ = finite_entries(cells, row)
+        edges = (float(where.min()), float(where.max())) if len(where) else (facts.low, facts.high)
+        return replace(facts, kind="vectors", low=edges[0], high=edges[1], total=float(len(where)))
     return replace(facts, kind="other")
 
 

@@ -26,6 +26,7 @@ from fallline.rows.columns import (
 )
 from fallline.rows.facts import CROWDED, Facts, dates_in, levels_in
 from fallline.rows.hashed import Hashed, bucket
+from fallline.rows.vectors import Vectors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -95,6 +96,8 @@ def learn_column(facts: Facts, rule: Rule, middle: Middle) -> Column | str:
         return _levels(facts, rule)
     if facts.kind == "date":
         return _moment(facts, rule, middle)
+    if facts.kind == "vectors":
+        return _vectors(facts)
     if facts.kind == "other":
         return f"its cells ({facts.told}) are neither numbers nor text nor dates"
     return _number(facts, rule, middle)
@@ -155,6 +158,14 @@ def _hashed(facts: Facts, levels: list[str], reference: str | None, marked: bool
         return "its levels share one bucket"
     usual = str(bucket(levels[0], buckets))
     return Hashed(facts.name, tuple(k for k in known if k != own), own, "" if usual == own else usual, buckets)
+
+
+def _vectors(facts: Facts) -> Column | str:
+    """From column 1 on, which is where libsvm's files begin to count, unless these begin with 0."""
+    if not facts.total:
+        return "it has no entries"
+    lowest = int(min(facts.low, 1.0))
+    return Vectors(facts.name, lowest, int(facts.high) + 1 - lowest, facts.total / facts.filled)
 
 
 def _moment(facts: Facts, rule: Rule, middle: Middle) -> Column | str:

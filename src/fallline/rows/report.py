@@ -55,6 +55,9 @@ class Report:
         ]
         for name, unseen in self.unseen.items():
             some = ", ".join(repr(level) for level in unseen.examples)
+            if unseen.counted_as is None:
+                said.append(f"{_count(unseen.cells, 'entry')} of columns that training never met ({some}) left out.")
+                continue
             counted = f"'{unseen.counted_as}'" if unseen.counted_as else "none of the known ones"
             said.append(
                 f"'{name}': {_count(unseen.cells, 'cell')} of levels without a column of their own ({some}), counted as "
@@ -70,7 +73,7 @@ def _kept(report: Report) -> NDArray[np.intp]:
 
 
 def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+    return f"{number:,} {thing if number == 1 else f'{thing[:-1]}ies' if thing.endswith('ry') else f'{thing}s'}"
 
 
 def told(names: tuple[str, ...]) -> str:

@@ -27,12 +27,11 @@ class StoredRows(Rows):
         self.reader, shape = reader, reader.shape
         self.journal = journal
         self.m, self.n, self.total_weight = shape.m, shape.n, shape.total_weight
-        self._width = len(shape.places) + shape.groups if shape.coded else shape.n
         self._first = np.cumsum([0, *(rows for _, rows, _ in shape.blocks)])
 
     @property
     def stored(self) -> int:
-        return self.m * self._width
+        return self.reader.shape.stored
 
     def parts(self, order: Sequence[int] | None = None) -> Iterator[tuple[int, ArrayRows]]:
         """(number of the first row, rows) of each block: parts of all, in memory while they are used."""
@@ -175,4 +174,8 @@ def _stacked(parts: Sequence[Any]) -> Any:
     if isinstance(parts[0], Coded):
         numbers, codes = (np.concatenate([getattr(p, name) for p in parts]) for name in ("numbers", "codes"))
         return Coded(numbers, parts[0].places, codes, parts[0].n)
-    return np.concatenate(parts)
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    from scipy.sparse import vstack
+
+    return vstack(parts, format="csr")

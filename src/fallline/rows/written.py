@@ -10,15 +10,17 @@ from typing import Any
 from fallline.rows.columns import PLURALS, Levels, Moment, Number, Term
 from fallline.rows.hashed import Hashed
 from fallline.rows.slopes import Slopes
+from fallline.rows.vectors import Vectors
 
 WAYS = ("auto", "median", "mean", "drop", "refuse")  # of holes
 MAKES: dict[str, type[Term]] = {
-    "number": Number, "levels": Levels, "hashed": Hashed, "moment": Moment, "slopes": Slopes,
+    "number": Number, "levels": Levels, "hashed": Hashed, "moment": Moment, "slopes": Slopes, "vectors": Vectors,
 }  # fmt: skip
 INNER = {"number": ("number",), "text": ("levels", "hashed"), "parts": ("number", "levels")}  # columns within a column
 FIELDS: dict[str, Any] = {
     "name": str, "fill": (int, float), "marked": bool, "varies": bool, "source": str, "levels": tuple,
-    "reference": (str, type(None)), "usual": str, "buckets": int, "number": Number, "text": Levels, "first": str,
+    "reference": (str, type(None)), "usual": str, "buckets": int, "lowest": int, "width": int,
+    "entries": (int, float), "number": Number, "text": Levels, "first": str,
     "parts": tuple, "target": str, "left_out": dict, "holes": dict, "na": str, "weight": (str, type(None)),
     "offset": (str, type(None)), "exposure": (str, type(None)), "formula": (dict, type(None)),
 }  # fmt: skip
@@ -54,6 +56,8 @@ def unpacked(fields: dict[str, Any], makes: tuple[str, ...] = tuple(MAKES)) -> T
         raise ValueError(f"column {term.name!r} has a level twice, or its most frequent one is not among them")
     if isinstance(term, Levels) and not term.known or isinstance(term, Hashed) and term.buckets < 1:
         raise ValueError(f"column {term.name!r} has no levels")
+    if isinstance(term, Vectors) and (term.lowest < 0 or term.width < 1):
+        raise ValueError(f"column {term.name!r} has no vectors")
     if isinstance(term, Slopes) and not term.number.varies:
         raise ValueError(f"{term.name!r} is a product with a constant")
     return term
@@ -68,6 +72,6 @@ def checked(fields: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{name!r} is {value!r}")
     if fields.get("source", "number") not in PLURALS or fields.get("na", "auto") not in WAYS:
         raise ValueError("a setting is not one that there is")
-    if not math.isfinite(fields.get("fill", 0.0)):
+    if not all(math.isfinite(fields.get(name, 0.0)) for name in ("fill", "entries")):
         raise ValueError("a number is not finite")
     return fields

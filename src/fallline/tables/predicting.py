@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fallline.rows.encoder import Encoder
     from fallline.symptoms._base import Finding
 
+LOOK_AGAIN = 1.1  # times as many rows as at the last look: a look takes as long as there are columns
+
 
 class Predictor:
     """Predicts frame after frame; ``report`` says what was met in all of them, ``findings`` whether they have drifted.
@@ -31,6 +33,7 @@ class Predictor:
         self.report: Report | None = None
         self.rows = 0
         self._arrivals = None if result.summary is None else Arrivals(result.summary)
+        self._looked = 0
 
     @property
     def findings(self) -> list[Finding]:
@@ -42,6 +45,15 @@ class Predictor:
         for frame in frames:
             yield self._predicted(frame)
             self.rows += frame.height
+        self._look()  # before what was written counts
+
+    def _look(self) -> None:
+        """Raise SchemaError where the rows so far look standardised."""
+        self._looked = 0 if self._arrivals is None else self._arrivals.rows
+        scaled = [finding for finding in self.findings if "already_scaled" in finding.evidence]
+        if scaled and not self.force:
+            told = f"{self.source}: {scaled[0].sentence} Give the raw columns; or --force, if they are right."
+            raise SchemaError(told, code="D22")
 
     def _predicted(self, frame: pl.DataFrame) -> pl.DataFrame:
         import polars as pl
@@ -55,11 +67,9 @@ class Predictor:
         X, report = encoder.transform(frame)
         self.report = report if self.report is None else self.report + report
         if self._arrivals is not None:
-            self._arrivals.add(X if isinstance(X, np.ndarray) else X.tocsr())
-            scaled = [finding for finding in self.findings if "already_scaled" in finding.evidence]
-            if scaled and not self.force:
-                told = f"{self.source}: {scaled[0].sentence} Give the raw columns; or --force, if they are right."
-                raise SchemaError(told, code="D22")
+            self._arrivals.add(X)
+            if self._arrivals.rows > LOOK_AGAIN * self._looked:
+                self._look()
         kept = frame if report.kept is None else frame[report.kept]
         shift = offset_of(kept, encoder.offset, encoder.exposure)
         answer: dict[str, Any] = {f"predicted {result.target_name}": result.predict(X, shift)}

@@ -25,11 +25,12 @@ from fallline import __version__
 from fallline.errors import DataError, TargetError
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
+from fallline.rows.coded import Coded
 from fallline.rows.encoder import Encoder, first_hole, refused, table_facts
 from fallline.rows.facts import Facts
 from fallline.rows.journal import Journal
 from fallline.rows.learning import Read
-from fallline.rows.packed import FORMAT, Reader, Shape, Writer, read_index
+from fallline.rows.packed import DENSE, FORMAT, SPARSE, Reader, Shape, Writer, read_index
 from fallline.rows.sources import Source
 from fallline.rows.stored import StoredRows
 from fallline.rows.target import numbers_of, plain
@@ -265,7 +266,7 @@ class Streaming:
             for X, sides in self._encoded(spill, encoder, form, classes):
                 if writer is None:
                     writer = stack.enter_context(Writer(folder, _shape(X, sides)))
-                writer.add(X, sides, max(1, block // writer.shape.bytes_per_row))
+                writer.add(X, sides, block)
                 done += X.shape[0]
                 if self.progress is not None:
                     self.progress("packing", done)
@@ -276,7 +277,7 @@ class Streaming:
         self, spill: Spill, encoder: Encoder, form: Loss, classes: Any
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """The rows of each file, shuffled; the files are deleted as they are done with."""
-        how = "dense" if encoder.form(1 << 40) == "dense" else "coded"
+        how = encoder.form(1 << 40)
         for k in range(len(spill.files)):
             frame = spill.bucket(k)
             if frame is None:
@@ -289,8 +290,8 @@ class Streaming:
 
 
 def _shape(X: Any, sides: dict[str, Any]) -> Shape:
-    if isinstance(X, np.ndarray):
-        return Shape(X.shape[1], [], -1, list(sides))
+    if not isinstance(X, Coded):
+        return Shape(X.shape[1], [], DENSE if isinstance(X, np.ndarray) else SPARSE, list(sides))
     return Shape(X.n, [int(j) for j in X.places], X.codes.shape[1], list(sides))
 
 

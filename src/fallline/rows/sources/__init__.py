@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +10,27 @@ from fallline.errors import DataError
 from fallline.rows.sources._base import Source
 from fallline.rows.sources.files import is_large, is_several, scan_files
 from fallline.rows.sources.frames import FrameSource, LazySource, StreamSource
-from fallline.rows.sources.libsvm import LIBSVM, LibsvmSource
+from fallline.rows.sources.libsvm import LibsvmSource, is_libsvm
 from fallline.rows.sources.sql import SqlSource
+from fallline.rows.table import existing
 
 __all__ = ["FrameSource", "LazySource", "Source", "SqlSource", "StreamSource", "as_source", "is_large", "is_several"]
 
 
-def as_source(table: Any) -> Source:
+def as_source(table: Any, kinds: Mapping[str, str] | None = None) -> Source:
     """The source of a data frame (Polars eager or lazy, pandas, Arrow), a stream of Arrow batches, or a path.
 
     A path may be a file, a folder, a pattern (``"sales/*.parquet"``) or an address in an object store
-    (``"s3://bucket/sales.parquet"``). Raises DataError for other things.
+    (``"s3://bucket/sales.parquet"``). `kinds`: ``Encoder.kinds`` of the model that the rows are for, where there is one.
+    Raises DataError for other things.
     """
     import polars as pl
 
     if isinstance(table, Source):
         return table
     if isinstance(table, (str, Path)):
-        if Path(table).suffix.lower() in LIBSVM and Path(table).is_file():
-            return LibsvmSource(Path(table))
+        if is_libsvm(table) and not is_several(table):
+            return LibsvmSource(existing(Path(table)), kinds)
         return scan_files(table)
     if isinstance(table, pl.LazyFrame):
         return LazySource(table, "the lazy frame")
