@@ -161,6 +161,18 @@ def test_the_table_shows_powers_of_two_and_the_bound_once() -> None:
     assert sum("<=" in row for row in rows) == 1 and "<=" in rows[-1]
 
 
+def test_the_table_marks_steps_that_were_rolled_back() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4))
+    y = rng.poisson(np.exp(np.clip(2 * (X @ [1.0, 0.2, 0.4, 0.6]), -20, 8)))
+    watch = console()
+    history = fallline.fit(X, y, loss="poisson", optimizer="lbfgs", callback=LiveTable(watch)).history
+    lines = [line.split() for line in watch.stream.getvalue().splitlines()[2:]]
+    assert not history.accepted.all() and any("rolled" in line for line in lines)
+    for line in lines:
+        assert ("rolled" in line) == (history.accepted[history.step == int(line[0])][-1] == 0.0), line
+
+
 def test_on_a_terminal_a_line_says_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fallline.report.console.REFRESH", 0.0)
     rng = np.random.default_rng(1)

@@ -15,6 +15,7 @@ MOST_LINES = 15
 PATIENCE = 2.0  # seconds: of a run that takes longer, findings are told on the way
 DENSE_LINES = 12  # so many at every power of two, then at every third, and the last step always
 MOST_POINTS = 2000  # of the curve, to tell its pace by
+REFUSED = "rolled back"  # instead of how far a loss is above the best: it was too high for the step to count
 HEADER = ("step", "loss", "vs best", "slope", "check loss", "time")
 WIDTHS = (9, 12, 12, 8, 12, 11)
 KEPT = ((0, 1, 2, 3, 4, 5), (0, 1, 2, 4), (0, 1, 2))  # columns for wide, narrow and very narrow terminals
@@ -92,6 +93,7 @@ class LiveTable:
             return
         useless = gap is None or 0.0 < gap >= event.full_loss  # such a bound says nothing
         bound = "-" if gap is None or useless else f"<= {above_best(gap, event.full_loss)}"
+        bound = REFUSED if _refused(event) else bound
         slope = f"{event.gradient_norm:.1e}" if math.isfinite(event.gradient_norm) else "-"
         check, time = number(event.check_loss, 5), seconds(event.seconds)
         self._console.line(self._format((f"{event.step:,}", number(event.full_loss, 6), bound, slope, check, time)))
@@ -103,3 +105,11 @@ class LiveTable:
             if len(line) <= self._console.width:
                 break
         return line
+
+
+def _refused(event: Any) -> bool:
+    """Whether the step was rolled back, at once or by the next look at it."""
+    if event.history is None:
+        return False
+    same = (event.history.loss == event.loss) & (event.history.gradient_norm == event.gradient_norm)
+    return bool(same.any() and event.history.accepted[same][-1] == 0.0)
