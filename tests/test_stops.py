@@ -7,6 +7,7 @@ import pytest
 
 import fallline
 from fallline.stops._base import Point
+from fallline.stops.certificate import Certificate, Hope
 from fallline.stops.no_improvement import NoImprovement
 
 
@@ -17,6 +18,30 @@ def ends_at(losses: list[float], norms: list[float]) -> int | None:
         if stop.update(point) is not None:
             return k
     return None
+
+
+def tries(share: float, spacing: float, tol: float = 0.1) -> tuple[list[int], bool]:
+    """When a proof is tried that succeeds at 1e-7 only, where each pass leaves `share` of what is left; and whether it ended."""
+    left, tried = 0.01, list[int]()
+
+    def prove(theta: np.ndarray, g: np.ndarray, enough: float = np.inf) -> float | None:
+        tried.append(k)
+        return left if left <= 1e-7 else None
+
+    stop = Certificate(tol, prove, spacing, Hope(1.0))
+    for k in range(60):
+        if stop.update(Point(np.zeros(1), 1.0, np.zeros(1), left, True, k, float(k), 0.0, left)) is not None:
+            return tried, True
+        left *= share
+    return tried, False
+
+
+def test_a_dear_proof_waits_a_few_passes_whatever_the_tolerance() -> None:
+    assert tries(0.03, spacing=50.0) == ([3, 4], True)
+    assert tries(0.03, spacing=0.5) == ([0, 1, 2, 3, 4], True)
+    assert tries(0.03, spacing=50.0, tol=1e-7) == tries(0.03, spacing=0.5, tol=1e-7) == ([4], True)
+    slow, ended = tries(0.6, spacing=50.0)  # which may never come so far
+    assert ended and 0 < slow[0] < 10
 
 
 def test_it_ends_where_neither_loss_nor_slope_moves() -> None:

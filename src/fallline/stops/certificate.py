@@ -10,6 +10,7 @@ import numpy as np
 from fallline.stops._base import Array, Ending, Point, Stop
 
 NEAR = 4.0  # times the estimate itself: what a proof may find where the next step gains little more
+DEAR, PATIENT = 1.0, 1e-6  # passes that a proof costs above which it waits for so small a bound, whatever the tolerance
 
 
 class Certify(Protocol):
@@ -43,7 +44,10 @@ class Certificate(Stop):
 
     def good(self, gap: float, J: float) -> bool:
         """Whether the bound `gap` at loss J is within the tolerance."""
-        return gap <= self.tol * max(J - gap, 0.0) or gap <= self.floor
+        return self._within(self.tol, gap, J)
+
+    def _within(self, tol: float, gap: float, J: float) -> bool:
+        return gap <= tol * max(J - gap, 0.0) or gap <= self.floor
 
     def update(self, point: Point) -> Ending | None:
         if not point.full or not np.isfinite(point.J):
@@ -62,12 +66,12 @@ class Certificate(Stop):
             before, self._least = self._least, expected
             estimate, ended = expected / self.hope.caution, expected > before / 2.0  # there is no more to gain
             slow = expected > self.SLOW * before  # not worth waiting for all that caution asks for
+            # A proof that fails costs more than the passes after which it will not.
+            patient = min(self.tol, PATIENT) if self.spacing > DEAR else self.tol
             if not (
-                self.good(expected, point.J)
-                or slow
-                and self.good(NEAR * estimate, point.J)
-                or ended
-                and self.good(estimate, point.J)
+                self._within(patient, expected, point.J)
+                or (slow and self.good(NEAR * estimate, point.J))
+                or (ended and self.good(estimate, point.J))
             ):
                 return False
             worth = expected <= self.FALL * self._tried or ended
