@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -280,3 +282,43 @@ def test_the_ridge_alone_does_not_forget_the_corners() -> None:
     J, g = objective.value_and_grad(start, rows)
     bound = ridge_bound(objective, rows, start, objective.least_slope(start, g))
     assert bound is not None and bound >= J - best.best_loss > 0.01
+
+
+ON_THE_WAY: dict[str, dict[str, Any]] = {
+    "squared": {"optimizer": "adam"}, "logistic": {}, "poisson": {}, "huber": {}, "softmax": {},
+    "ridge": {"loss": "logistic", "optimizer": "descent", "l2": 0.01, "fit_intercept": False},
+    "ridge behind l1": {"loss": "logistic", "l1": 0.01, "l2": 0.01, "fit_intercept": False},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ON_THE_WAY)
+def test_what_is_told_on_the_way_is_true(case: str) -> None:
+    """What is proved is a bound at each step, and about how far it is still is about right where it is not far."""
+    how = {"loss": case} | ON_THE_WAY[case]
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 8))
+    z = X @ rng.normal(size=8)
+    y = {
+        "logistic": (rng.random(600) < 1 / (1 + np.exp(-z))).astype(float), "poisson": rng.poisson(np.exp(z / 3)),
+        "softmax": rng.integers(0, 3, 600),
+    }.get(how["loss"], z + rng.standard_t(2, 600))  # fmt: skip
+    best = fallline.fit(X, y, tol=1e-12, **(how | {"optimizer": "auto"})).best_loss
+    seen: list[Any] = []
+    result = fallline.fit(X, y, tol=1e-8, callback=lambda event: seen.append(event), **how)
+    proved = [(e.full_loss - best, e.gap) for e in seen if np.isfinite(e.gap)]
+    about = [(e.full_loss - best, e.gap_estimate) for e in seen if 1e-9 * best < e.full_loss - best < 0.05 * best]
+    assert all(left <= bound * (1.0 + 1e-9) + 1e-12 * best for left, bound in proved)
+    assert (len(proved) > 3) == (case in ("squared", "ridge", "ridge behind l1")), proved
+    if case in ("logistic", "poisson", "huber", "softmax"):
+        assert about and all(left / 3.0 < guess < 3.0 * left for left, guess in about)
+    told = result.history.gap[np.isfinite(result.history.gap)]
+    assert len(told) >= len(proved) and told[-1] == result.gap
+
+
+def test_of_a_smooth_stand_in_nothing_is_told() -> None:
+    """Quantile loss is reached by way of smooth ones, whose best says nothing of its own."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4))
+    seen: list[Any] = []
+    fallline.fit(X, X.sum(axis=1) + rng.normal(size=300), loss="quantile", callback=lambda event: seen.append(event))
+    assert len(seen) > 5 and all(np.isnan(event.gap_estimate) for event in seen[:5])

@@ -148,7 +148,7 @@ def test_lines_hang_and_stay_within_the_width() -> None:
     assert ascii_only.stream.getvalue().isascii()
 
 
-def test_the_table_shows_powers_of_two_and_the_bound_once() -> None:
+def test_the_table_shows_powers_of_two_and_the_bound() -> None:
     rng = np.random.default_rng(1)
     X = rng.standard_normal((100, 3)) @ [[1, 0, 0], [0.99, 0.1, 0], [0, 0, 1]]
     watch = console()
@@ -158,7 +158,9 @@ def test_the_table_shows_powers_of_two_and_the_bound_once() -> None:
     rows = [line.split() for line in watch.stream.getvalue().splitlines()[2:]]
     steps = [int(row[0].replace(",", "")) for row in rows]
     assert steps[:6] == [0, 1, 2, 4, 8, 16] and steps[-1] == result.steps and len(rows) <= 15
-    assert sum("<=" in row for row in rows) == 1 and "<=" in rows[-1]
+    assert (
+        all("<=" in row for row in rows[1:]) and float(rows[-1][3]) <= 1e-4
+    )  # of the best loss, proved on the way already
 
 
 def test_the_table_marks_steps_that_were_rolled_back() -> None:
@@ -188,7 +190,7 @@ def test_on_a_terminal_a_line_says_how_long_it_takes(monkeypatch: pytest.MonkeyP
         table.finish(result.gap, result.best_loss)
         drawn = watch.stream.getvalue()
         in_place = [part for part in drawn.split("\r") if part.startswith("pass ")]
-        assert any("million rows a second" in part and words in part for part in in_place)
+        assert any("million rows/s" in part and words in part for part in in_place)
         assert max(map(len, in_place)) <= watch.width and "pass " not in drawn.rsplit("\r", 1)[-1]
         assert all(not line.startswith("pass ") or line.rstrip() == "" for line in drawn.split("\n")[-2:])
     quiet = console(live=False)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.history import History
+from fallline.stops._base import Left
 
 Array = NDArray[np.floating]
 
@@ -30,12 +31,13 @@ class Event(NamedTuple):
     gradient_norm: float
     learning_rate: float
     check_loss: float
-    gap: float
+    gap: float  # proved bound on J - J*; NaN before anything is proved
     theta: Array  # in the coordinates of training
     outward: Callable[[Array], tuple[Array, Any]] | None = None
     history: History | None = None  # the record so far, which goes on growing
     evidence: Callable[[History], Any] | None = None
     gradient: Array | None = None  # of the same rows as loss, at theta; None where training has other coordinates
+    gap_estimate: float = math.nan  # J - J*, about, where the preconditioner or the rule knows
 
     def weights(self) -> tuple[Array, Any]:
         """(coefficients, intercept) at this step, in the units of the data; of a user's function (theta, 0.0)."""
@@ -79,15 +81,16 @@ class Recorder:
         return time.perf_counter() - self._clock
 
     def __call__(
-        self, step: int, passes: float, theta: Array, J: float, g: Array, exact: Any, lr: float, accepted: bool
-    ) -> bool:
-        """Record a step; `exact` is the loss and slope over all rows where they are known."""
+        self, step: int, passes: float, theta: Array, J: float, g: Array, exact: Any, lr: float, accepted: bool,
+        left: Left,
+    ) -> bool:  # fmt: skip
+        """Record a step; `exact` is the loss and slope over all rows where they are known, `left` how far J may still fall."""
         norm = float(np.linalg.norm(g))
         if step == 0:
             self._first_norm = norm
         row = {
             "step": step, "passes": passes, "seconds": self.seconds, "loss": J, "gradient_norm": norm,
-            "learning_rate": lr, "theta_norm": float(np.linalg.norm(theta)), "accepted": float(accepted),
+            "learning_rate": lr, "theta_norm": float(np.linalg.norm(theta)), "accepted": float(accepted), "gap": left.proved,
         }  # fmt: skip
         self.check = math.nan
         if exact is not None:
@@ -104,7 +107,7 @@ class Recorder:
         self.history.append(**row)
         event = Event(
             step, passes, row["seconds"], J, row.get("full_loss", math.nan), norm, lr, row.get("check_loss", math.nan),
-            math.nan, theta, None, self.history, None, g,
+            left.proved, theta, None, self.history, None, g, left.about,
         )  # fmt: skip
         return any([observer(event) for observer in self._observers])  # a list: every observer sees every event
 

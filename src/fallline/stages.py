@@ -228,8 +228,8 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
             warm.history.amend(at=0, full_loss=J, full_gradient_norm=steep)
         passes = passes + warm.passes
     run = train(
-        objective, job.rows, plan.optimizer, plan.rate, theta,
-        batch_size=asked.batch_size, stops=_stops(job, plan, prove, among, passes, steep, floor), horizon=asked.horizon,
+        objective, job.rows, plan.optimizer, plan.rate, theta, batch_size=asked.batch_size,
+        stops=_stops(job, plan, prove, among, passes, steep, floor, form), horizon=asked.horizon,
         precondition=plan.precondition, recoveries=plan.recoveries if asked.auto_fix else 0,
         check_loss=job.check_loss(form), best_on_check=asked.patience > 0,
         observers=job.observers(objective, plan, resolution, steps, before), seed=asked.seed, shuffle=asked.shuffle,
@@ -239,8 +239,7 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
 
 
 def _stops(
-    job: Job, plan: Plan, prove: Certify, among: list[Rows], passes: float, steep: float,
-    floor: float,
+    job: Job, plan: Plan, prove: Certify, among: list[Rows], passes: float, steep: float, floor: float, form: Loss,
 ) -> list[Stop]:  # fmt: skip
     """Converged (proved), good enough (measured), no longer moving, or out of budget: asked in this order."""
     asked = job.settings
@@ -252,8 +251,11 @@ def _stops(
     small = LEAST_GRADIENT if provable else SMALL_GRADIENT * math.sqrt(asked.tol)
     early: list[Stop] = [EarlyStopping(asked.patience)] if asked.patience else []
     return [Interrupt(job.stopped), *early] + [
-        Certificate(asked.tol, prove, spacing, plan.hope, floor, steep if unknowns > EIGEN_LIMIT else math.inf),
+        Certificate(
+            asked.tol, prove, spacing, plan.hope, floor, steep if unknowns > EIGEN_LIMIT else math.inf,
+            0.0 if job.scaling.intercept else job.penalty.curvature, form is job.form,
+        ),
         GradientNorm(small, steep),
         NoImprovement(),
         Budget(asked.horizon - passes, asked.max_seconds),
-    ]
+    ]  # fmt: skip

@@ -24,7 +24,7 @@ from fallline.rates._base import Rate, Seen
 from fallline.recorder import Event, Observer, Recorder
 from fallline.rows._base import Array, Rows
 from fallline.rows.arrays import Stretch
-from fallline.stops._base import Ending, Point, Stop
+from fallline.stops._base import Ending, Left, Point, Stop
 
 __all__ = ["Best", "Event", "Exact", "Observer", "Run", "train"]
 
@@ -180,7 +180,8 @@ def train(
         # record and show
         told = False
         if look.record:
-            told = record(step, look.passes, theta, J, g, exact, lr, keep)
+            left = _left(stops, exact, decrement) if exact else Left()
+            told = record(step, look.passes, theta, J, g, exact, lr, keep, left)
         if exact and keep:
             best.offer(exact, step, record.check)
 
@@ -301,6 +302,12 @@ def _exact(
 
 def _metric(precondition: Preconditioner, metric: AnyMetric | None, theta: Array, g: Array) -> AnyMetric:
     return precondition.init(theta, g) if metric is None else precondition.update(metric, theta, g)
+
+
+def _left(stops: Sequence[Stop], exact: Exact, decrement: float) -> Left:
+    """How far J may still fall, as far as any of the stop rules knows."""
+    known = [stop.left(exact.J, exact.norm, decrement) for stop in stops]
+    return next((left for left in known if not (math.isnan(left.proved) and math.isnan(left.about))), Left())
 
 
 def _first(stops: Sequence[Stop], point: Point) -> Ending | None:

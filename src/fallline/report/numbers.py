@@ -37,13 +37,13 @@ def count(n: float, one: str, many: str) -> str:
 def percent(share: float) -> str:
     """A share as a percentage with two significant digits.
 
-    >>> percent(0.021), percent(1e-6), percent(0.5), percent(3e-12)
-    ('2.1 %', '0.0001 %', '50 %', '3e-10 %')
+    >>> percent(0.021), percent(1e-6), percent(0.5), percent(3e-12), percent(41_234.0)
+    ('2.1 %', '0.0001 %', '50 %', '3e-10 %', '4.1e+06 %')
     """
     value = 100.0 * share
     if not math.isfinite(value):
         return "-"
-    if value == 0.0 or abs(value) >= 1e-4:
+    if value == 0.0 or 1e-4 <= abs(value) < 1e5:
         return f"{float(f'{value:.2g}'):.10f}".rstrip("0").rstrip(".") + " %"
     return f"{value:.1g} %" if abs(value) < 1e-4 else f"{value:.2g} %"
 

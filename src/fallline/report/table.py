@@ -16,6 +16,8 @@ PATIENCE = 2.0  # seconds: of a run that takes longer, findings are told on the 
 DENSE_LINES = 12  # so many at every power of two, then at every third, and the last step always
 MOST_POINTS = 2000  # of the curve, to tell its pace by
 REFUSED = "rolled back"  # instead of how far a loss is above the best: it was too high for the step to count
+WILD = 0.5  # of the loss: an estimate that is larger says little, as where the best loss may be none
+LOOSE = 10.0  # times the estimate: what is proved on the way may be far above what is likely
 HEADER = ("step", "loss", "vs best", "slope", "check loss", "time")
 WIDTHS = (9, 12, 12, 8, 12, 11)
 KEPT = ((0, 1, 2, 3, 4, 5), (0, 1, 2, 4), (0, 1, 2))  # columns for wide, narrow and very narrow terminals
@@ -64,21 +66,25 @@ class LiveTable:
                 self._console.labelled("SO FAR", f"{finding.code}  {finding.sentence}", "warn", hang=5)
 
     def status(self, event: Any) -> str:
-        """``pass 37, 4.1 million rows a second, loss 0.123, at least 12 s more``."""
-        parts = [f"pass {event.passes:,.0f}"]
-        if self._rows and event.seconds > 0.0 and event.passes > 0.0:
-            parts.append(f"{self._rows * event.passes / event.seconds / 1e6:.2g} million rows a second")
-        parts.append(f"loss {number(event.full_loss, 6)}")
+        """``pass 37, loss 0.123 (<= 0.3 %), at least 12 s more, 4.1 million rows/s``."""
+        above = _above(event, None)
+        parts = [f"pass {event.passes:,.0f}", f"loss {number(event.full_loss, 6)}" + (f" ({above})" if above else "")]
         if event.passes > 0.0:
             pace = event.seconds / event.passes
-            most = max(self._horizon - event.passes, 0.0)
-            if event.loss != event.full_loss:  # mini-batches: their gradients tell no pace
-                return ", ".join(parts + ([f"{seconds(most * pace)} more at most"] if math.isfinite(most) else []))
-            curve = np.array(self._curve[-MOST_POINTS:])
-            good = (curve[:, 1] > 0.0) & np.isfinite(curve[:, 1])
-            more = passes_left(curve[good, 0], curve[good, 1])
-            parts += [f"at least {seconds(min(more, most) * pace)} more"] if more is not None else []
+            parts += [more] if (more := self._more(event, pace)) else []
+            if self._rows and event.seconds > 0.0:
+                parts.append(f"{self._rows / pace / 1e6:.2g} million rows/s")
         return ", ".join(parts)
+
+    def _more(self, event: Any, pace: float) -> str:
+        """How long it still takes, as far as that can be told; `pace` is the seconds of a pass."""
+        most = max(self._horizon - event.passes, 0.0)
+        if event.loss != event.full_loss:  # mini-batches: their gradients tell no pace
+            return f"{seconds(most * pace)} more at most" if math.isfinite(most) else ""
+        curve = np.array(self._curve[-MOST_POINTS:])
+        good = (curve[:, 1] > 0.0) & np.isfinite(curve[:, 1])
+        more = passes_left(curve[good, 0], curve[good, 1])
+        return "" if more is None else f"at least {seconds(min(more, most) * pace)} more"
 
     def finish(self, gap: float | None, best_loss: float) -> None:
         """The last line, with the bound on the gap where one was proved and the last point is the best."""
@@ -91,9 +97,7 @@ class LiveTable:
     def _print(self, event: Any, gap: float | None = None) -> None:
         if event is None:
             return
-        useless = gap is None or 0.0 < gap >= event.full_loss  # such a bound says nothing
-        bound = "-" if gap is None or useless else f"<= {above_best(gap, event.full_loss)}"
-        bound = REFUSED if _refused(event) else bound
+        bound = REFUSED if _refused(event) else _above(event, gap) or "-"
         slope = f"{event.gradient_norm:.1e}" if math.isfinite(event.gradient_norm) else "-"
         check, time = number(event.check_loss, 5), seconds(event.seconds)
         self._console.line(self._format((f"{event.step:,}", number(event.full_loss, 6), bound, slope, check, time)))
@@ -105,6 +109,18 @@ class LiveTable:
             if len(line) <= self._console.width:
                 break
         return line
+
+
+def _above(event: Any, gap: float | None) -> str:
+    """How far the loss is above the best: proved (by `gap`, where the end has shown that), or about; "" where nobody knows."""
+    guess = event.gap_estimate if event.gap_estimate < WILD * event.full_loss else math.nan
+    known = [("<=", event.gap if gap is None else gap), ("~", guess)]
+    if gap is None and event.gap > LOOSE * guess:
+        known.reverse()
+    for word, left in known:
+        if left >= 0.0 and not 0.0 < left >= event.full_loss:  # such a bound says nothing
+            return f"{word} {above_best(left, event.full_loss)}"
+    return ""
 
 
 def _refused(event: Any) -> bool:

@@ -36,6 +36,13 @@ class Ending(NamedTuple):
     gap: float | None = None
 
 
+class Left(NamedTuple):
+    """How far J may still fall: what is proved, and about how far; NaN where that is not known."""
+
+    proved: float = math.nan
+    about: float = math.nan
+
+
 class Stop(abc.ABC):
     """One reason to end. Small objects that are made for one run and remember what they have seen of it."""
 
@@ -45,3 +52,7 @@ class Stop(abc.ABC):
     @abc.abstractmethod
     def update(self, point: Point) -> Ending | None:
         """The ending, or None to go on."""
+
+    def left(self, J: float, norm: float, decrement: float) -> Left:
+        """How far J may still fall from a point, as far as this rule knows before it looks at it."""
+        return Left()

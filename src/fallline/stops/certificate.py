@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from fallline.stops._base import Array, Ending, Point, Stop
+from fallline.stops._base import Array, Ending, Left, Point, Stop
 
 NEAR = 4.0  # times the estimate itself: what a proof may find where the next step gains little more
 DEAR, PATIENT = 1.0, 1e-6  # passes that a proof costs above which it waits for so small a bound, whatever the tolerance
@@ -25,6 +25,9 @@ class Certificate(Stop):
     Proving costs something, so it is tried when it may succeed: when `hope` says so, which knows the bound to be
     expected from what the point has measured anyway; without one, when the slope (the smallest subgradient) has fallen
     tenfold since the last try, or from `steep` at the start, and at least `spacing` passes have gone by.
+
+    On the way (``left``) the best bound so far is told, or |slope|^2 / (2 `ridge`), where J curves so much in all
+    directions. Not where J is not the loss that was `asked` for, but a smooth one on the way there.
     """
 
     name: ClassVar[str] = "certificate"
@@ -37,10 +40,12 @@ class Certificate(Stop):
 
     def __init__(
         self, tol: float, certify: Certify, spacing: float = 0.0, hope: Hope | None = None, floor: float = 0.0,
-        steep: float = np.inf,
+        steep: float = np.inf, ridge: float = 0.0, asked: bool = True,
     ) -> None:  # fmt: skip
         self.tol, self.certify, self.spacing, self.hope, self.floor = tol, certify, spacing, hope, floor
         self._norm, self._pass, self._least, self._tried = steep, -np.inf, np.inf, np.inf
+        self._lowest = -np.inf  # what J* is proved to be at least
+        self.ridge, self.asked = ridge, asked
 
     def good(self, gap: float, J: float) -> bool:
         """Whether the bound `gap` at loss J is within the tolerance."""
@@ -58,7 +63,17 @@ class Certificate(Stop):
             return None
         self._norm, self._pass = point.norm, point.passes
         gap = self.certify(point.theta, point.g, max(self.tol * point.J, self.floor))
+        if gap is not None:
+            self._lowest = max(self._lowest, point.J - gap)
         return Ending("certificate", gap) if gap is not None and self.good(gap, point.J) else None
+
+    def left(self, J: float, norm: float, decrement: float) -> Left:
+        if not self.asked:
+            return Left()
+        by_slope = norm**2 / (2.0 * self.ridge) if self.ridge else np.inf
+        proved = min(J - self._lowest, by_slope)
+        proved = proved if np.isfinite(proved) else np.nan
+        return Left(proved, np.nan if self.hope is None else self.hope.estimate(J, norm, decrement))
 
     def _worth_a_try(self, point: Point) -> bool:
         expected = self.hope.bound(point) if self.hope is not None else np.nan
@@ -94,6 +109,10 @@ class Hope(NamedTuple):
 
     def bound(self, point: Point) -> float:
         """The bound to be expected; NaN where nothing is known."""
+        return self.caution * self.estimate(point.J, point.norm, point.decrement)
+
+    def estimate(self, J: float, norm: float, decrement: float) -> float:
+        """J - J*, about; NaN where nothing is known."""
         if self.lowest is not None:
-            return self.caution * max(point.J - self.lowest(), 0.0)
-        return self.caution * (point.norm**2 / (2.0 * self.ridge) if self.ridge else point.decrement)
+            return max(J - self.lowest(), 0.0)
+        return norm**2 / (2.0 * self.ridge) if self.ridge else decrement
