@@ -23,7 +23,8 @@ from fallline.cli import main
 from fallline.errors import DataError, SchemaError, SettingError
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.encoder import Encoder
-from fallline.rows.sources import LibsvmSource, as_source
+from fallline.rows.sources import as_source
+from fallline.rows.sources.libsvm import LibsvmSource, is_libsvm
 from fallline.rows.stored import StoredRows
 from fallline.rows.vectors import entries_of
 from fallline.tables import Asked, asked, prepare
@@ -56,6 +57,11 @@ def as_matrix(file: Path, width: int, lowest: int = 1) -> tuple[Any, Any]:
     frame = pl.concat(list(as_source(file).frames()))
     starts, where, values = entries_of(frame["x"])
     return csr_matrix((values, where - lowest, starts), shape=(frame.height, width)), frame["target"].to_numpy()
+
+
+def test_it_is_known_by_its_name() -> None:
+    assert all(map(is_libsvm, ("t.svm", "T.SVM.bz2", "a9a.libsvm.train", "data/x.svmlight.gz")))
+    assert not any(map(is_libsvm, ("t.csv", "t.svm.csv", "t.csv.gz", "svm", "t.svm.d/t.parquet")))
 
 
 def test_a_wide_file_is_the_matrix_that_scikit_learn_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

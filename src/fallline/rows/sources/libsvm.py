@@ -20,7 +20,7 @@ from fallline.errors import DataError
 from fallline.rows.delimited import NO_CELL
 from fallline.rows.sources._base import Source
 from fallline.rows.sources.frames import stamp
-from fallline.rows.table import brief
+from fallline.rows.table import SUFFIXES, brief
 from fallline.rows.vectors import ENTRY, entries_of, vector_type
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ NUMBERED = re.compile(rf"{VECTORS}(\d+)")
 
 
 def is_libsvm(path: str | Path) -> bool:
-    """Whether the file's name ends so, packed or not."""
+    """Whether the file's name says so: ``a9a.libsvm``, ``a9a.svm.bz2``, ``a9a.libsvm.train``."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes[-2:]]
-    return bool(suffixes) and (suffixes[-1] in LIBSVM or (suffixes[-1] in OPEN and suffixes[0] in LIBSVM))
+    return bool(suffixes) and (suffixes[-1] in LIBSVM or (suffixes[0] in LIBSVM and suffixes[-1] not in SUFFIXES))
 
 
 class LibsvmSource(Source):
