@@ -42,6 +42,8 @@ def test_a_dear_proof_waits_a_few_passes_whatever_the_tolerance() -> None:
     assert tries(0.03, spacing=50.0, tol=1e-7) == tries(0.03, spacing=0.5, tol=1e-7) == ([4], True)
     slow, ended = tries(0.6, spacing=50.0)  # which may never come so far
     assert ended and 0 < slow[0] < 10
+    stuck, ended = tries(1.0, spacing=20.0, tol=0.1)  # as good as it gets, and not good enough: now and then
+    assert not ended and np.all(np.diff(stuck) >= 20) and len(stuck) <= 3
 
 
 def test_it_ends_where_neither_loss_nor_slope_moves() -> None:

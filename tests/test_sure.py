@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.optimize
 
 import fallline
 import fallline.separation
@@ -65,6 +66,52 @@ def test_a_fit_ends_proved_and_soon(name: str) -> None:
     assert result.gap is not None and result.stop_reason == "certificate"
     assert (result.best_loss - best) * (1 - 1e-6) <= result.gap <= 1e-6 * result.best_loss
     assert result.passes < 20.0  # each makes the level surer by a factor of e: to no curvature at all takes 45
+
+
+def with_a_class_lacking(seed: int, m: int = 4000) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
+    """A level that never has the last of three classes, and the infimum: that class is out of reach for its rows."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.standard_normal((m, 2)), np.zeros(m)])
+    X[: m // 20, 2] = 1.0
+    z = X @ rng.standard_normal((3, 3))
+    y = (z + rng.gumbel(size=z.shape)).argmax(axis=1).astype(float)
+    level = X[:, 2] == 1.0
+    y[level & (y == 2.0)] = 0.0
+
+    def without(t: np.ndarray) -> tuple[float, np.ndarray]:
+        theta = t.reshape(4, 3)
+        z = X @ theta[:3] + theta[3]
+        z[level, 2] = -np.inf
+        value, slope = as_loss("softmax").value_and_slope(y, z)
+        g = np.vstack([X.T @ slope, slope.sum(axis=0)]) / m
+        return float(value.mean()), g.ravel()
+
+    found = scipy.optimize.minimize(without, np.zeros(12), jac=True, method="BFGS", options={"gtol": 1e-11})
+    return X, y, float(found.fun), found.x.reshape(4, 3)
+
+
+@pytest.mark.parametrize("part", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_class_that_a_level_lacks_is_left_out(seed: int, part: bool) -> None:
+    X, y, best, others = with_a_class_lacking(seed)
+    rows = ArrayRows(X, y)
+    objective = ModelObjective(as_loss("softmax"), as_penalty(None, 0.0, 0.0, None), Scaling.none(3, True))
+    among = [ArrayRows(X[:1500], y[:1500], total_weight=float(len(y)))] if part else [rows]
+    rng, close = np.random.default_rng(0), []
+    for grown in (4.0, 8.0, 12.0, 16.0):
+        for off in (0.0, 1e-6, 1e-4, 1e-3):
+            theta = others + off * rng.standard_normal(others.shape)
+            theta[2, 2] = others[2, :2].mean() - grown
+            theta -= theta.mean(axis=1, keepdims=True)
+            J, g = objective.value_and_grad(theta, rows)
+            bound = gap_bound(objective, rows, theta, g, among=among)
+            if bound is not None:
+                assert bound >= (J - best) * (1.0 - 1e-6) - 1e-12
+                close.append(bound / max(J - best, 1e-12))
+    assert len(close) >= 6 and np.median(close) < (6.0 if part else 2.0), close
+    result = fallline.fit(X, y, loss="softmax")
+    assert result.gap is not None and result.stop_reason == "certificate"
+    assert (result.best_loss - best) * (1 - 1e-6) - 1e-12 <= result.gap <= 1e-6 * result.best_loss
 
 
 def test_rows_that_are_far_and_not_sure_prove_nothing() -> None:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ from fallline.inverse import Inverse
 from fallline.objective import ModelObjective
 from fallline.rows._base import Array, Batch, Rows
 from fallline.spread import Spread, spread
-from fallline.sure import FAR, sure_rows, uncentred
+from fallline.sure import FAR, Out, sure_rows, uncentred
 
 FACTOR_LIMIT = 5000  # unknowns: a Cholesky factor of this size takes about a second
 ROUND_OFF = 1e-14  # of the sums in a gradient
@@ -92,48 +91,61 @@ def gap_bound(
 
 def _verified(
     objective: ModelObjective, rows: Rows, theta: Array, s: Array, nu: float, inverse: Inverse, spreads: Array,
-    out: Any = False,
+    out: Out | None = None,
 ) -> float | None:  # fmt: skip
     """nu_low^2 / 2 for a lower matrix that holds itself to the radius it was made for; None if none does.
 
-    `spreads` is how far the rows' predictions move within the unit ball of H; `out` marks rows that have no part in J here.
+    `spreads` is how far the rows' predictions move within the unit ball of H; `out` is what of them has no part in J here.
 
-    The radius is guessed as that of H, inflated. How much curvature the floor then keeps is seen from the rows alone. If
-    it were the same share everywhere, the guess would hold with H_low >= H / inflation; as the curvature that counts may be
-    kept better, guesses down to H / inflation^2 are tried too, last.
+    The radius is guessed as that of H, inflated by c. Where the floor keeps a share of the curvature of every row that is at
+    least 1 / c, the guess holds with that share of H for H_low, and nothing more is to be formed. Else how much is kept is
+    seen from all rows together: if it were the same share everywhere, the guess would hold with H_low >= H / c; as the
+    curvature that counts may be kept better, guesses down to H / c^2 are tried too, last.
     """
 
     def radius(batch: Batch, reach: float) -> Array:
         return reach * spreads[batch.first : batch.first + len(batch.y)]
 
-    def kept(batch: Batch, reach: float) -> Array:
-        z = objective.forward(theta, batch)
-        floor = _without(out, batch, objective.loss.curvature_floor(batch.y, z, radius(batch, reach)))
-        whole = _without(out, batch, objective.loss.curvature(batch.y, z))
-        return np.array([float(_total(objective.weighted(c, batch))) for c in (floor, whole)])
+    out = Out(np.zeros(rows.m, dtype=bool)) if out is None else out
 
-    def guesses() -> Iterator[float]:
+    def floor(batch: Batch, z: Array, reach: float) -> Array:
+        own = out.of(batch)
+        return own.without(objective.loss.curvature_floor(batch.y, own.seen(z), radius(batch, reach)))
+
+    def kept(batch: Batch, inflation: float) -> Array:
+        z = objective.forward(theta, batch)
+        low, whole = floor(batch, z, 2.0 * nu * inflation), _curvature(objective, out, batch, z)
+        sums = [float(_total(objective.weighted(c, batch))) for c in (low, whole)]
+        return np.array([*sums, np.sum(_traces(low) * inflation < _traces(whole))])
+
+    def guesses() -> Iterator[tuple[float, bool]]:
         last = []
         for inflation in INFLATIONS:
-            reach = 2.0 * nu * inflation
-            floor_sum, whole_sum = rows.sum(functools.partial(kept, reach=reach), width=theta[0].size ** 2)
-            if floor_sum * inflation >= whole_sum:
-                yield reach
+            floor_sum, whole_sum, short = rows.sum(
+                functools.partial(kept, inflation=inflation), width=theta[0].size ** 2
+            )
+            if not short:
+                yield inflation, True
+            elif (
+                out.classes is not None
+            ):  # without them a matrix is nearly singular, and two of them unlike one another
+                continue
+            elif floor_sum * inflation >= whole_sum:
+                yield inflation, False
             elif floor_sum * inflation**2 * SLACK >= whole_sum:
-                last.append(reach)
+                last.append((inflation, False))
         yield from last
 
-    for reach in guesses():
-
-        def floor(batch: Batch, z: Array, reach: float = reach) -> Array:
-            return _without(out, batch, objective.loss.curvature_floor(batch.y, z, radius(batch, reach)))
-
-        low = inverse_curvature(objective, theta, rows, floor)
+    for inflation, everywhere in guesses():
+        if everywhere:
+            return inflation * nu**2 / 2.0
+        reach = 2.0 * nu * inflation
+        low = inverse_curvature(objective, theta, rows, functools.partial(floor, reach=reach))
         if low is None or low.rank < inverse.rank:
             continue
         nu_low = low.norm(s)
-        wider = spread(objective, rows, theta, low).each(rows)
-        if np.all((2.0 * nu_low * wider <= reach * spreads) | out):
+        wider = spread(objective, rows, theta, low, out.classes).each(rows)
+        if np.all((2.0 * nu_low * wider <= reach * spreads) | out.rows):
             return nu_low**2 / 2.0
     return None
 
@@ -146,25 +158,24 @@ def _but_for_sure_rows(
     if sure is None:
         return None
     s = objective.least_slope(theta, objective.value_and_grad(theta, rows)[1]).ravel()
-    out, rest = sure.among, s - sure.slope
-
-    def curvature(batch: Batch, z: Array) -> Array:
-        return _without(out, batch, objective.loss.curvature(batch.y, z))
-
-    others = inverse_curvature(objective, theta, some, curvature)
+    rest = s - sure.slope
+    others = inverse_curvature(objective, theta, some, functools.partial(_curvature, objective, sure.out))
     if others is None or not _within(objective, rows, theta, rest, others):
         return None
-    spreads = spread(objective, some, theta, others).each(some)
-    bound = _verified(objective, some, theta, rest, others.norm(rest), others, spreads, out)
+    spreads = spread(objective, some, theta, others, sure.out.classes).each(some)
+    bound = _verified(objective, some, theta, rest, others.norm(rest), others, spreads, sure.out)
     return None if bound is None else sure.loss + bound
 
 
-def _without(out: Any, batch: Batch, c: Array) -> Array:
-    """Curvatures, none for the rows that are left out."""
-    if out is False:
-        return c
-    left = out[batch.first : batch.first + len(batch.y)]
-    return np.where(left.reshape((-1,) + (1,) * (c.ndim - 1)), 0.0, c)
+def _curvature(objective: ModelObjective, out: Out, batch: Batch, z: Array) -> Array:
+    """The curvature of rows of which that is left out."""
+    own = out.of(batch)
+    return own.without(objective.loss.curvature(batch.y, own.seen(z)))
+
+
+def _traces(c: Array) -> Array:
+    """The curvature of each row; of classes, of whose matrix a floor keeps a share, the trace of that."""
+    return c if c.ndim == 1 else np.asarray(np.einsum("ikk->i", c))
 
 
 def _total(c: Array) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fallline.inverse import Inverse
 from fallline.objective import DENSER, ModelObjective
@@ -23,21 +24,30 @@ AT_ONCE = 1_000_000  # numbers
 
 
 class Spread(NamedTuple):
-    """A function of a batch that gives the spreads of its rows, and how many numbers a row it needs room for."""
+    """A function of a batch that gives the spreads of its rows, and how many numbers a row it needs room for.
+
+    `beside`, of classes: how far each of a row's predictions moves beside that of its own class, (m, K).
+    """
 
     of: Callable[[Batch], Array]
     width: int
+    beside: Callable[[Batch], Array] | None = None
 
     def each(self, rows: Rows) -> Array:
         """The spreads of all rows, in order."""
         return rows.each(self.of, self.width)
 
 
-def spread(objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse) -> Spread:
-    """The spreads of `rows`, or of others like them, in the matrix that `inverse` belongs to."""
+def spread(
+    objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse, less: NDArray[np.bool_] | None = None
+) -> Spread:
+    """The spreads of `rows`, or of others like them, in the matrix that `inverse` belongs to.
+
+    `less`: classes of each of the rows (m, K) that have no part in it.
+    """
     scaling = objective.scaling
     if theta.ndim == 2:
-        return Spread(_of_classes(objective, theta, inverse), theta.size)
+        return _of_classes(objective, theta, inverse, less)
 
     def dense(X: Any) -> Array:
         inner = scaling.rows(X) @ inverse.root
@@ -62,20 +72,37 @@ def spread(objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse
     return Spread(sparse, 1)
 
 
-def _of_classes(objective: ModelObjective, theta: Array, inverse: Inverse) -> Callable[[Batch], Array]:
-    """sqrt(x^T (N_kk + N_qq - N_kq - N_qk) x), N = M^-1, of the widest pair of classes k and q."""
+def _of_classes(objective: ModelObjective, theta: Array, inverse: Inverse, less: NDArray[np.bool_] | None) -> Spread:
+    """sqrt(x^T (N_kk + N_qq - N_kq - N_qk) x), N = M^-1, of the widest pair of classes k and q; and of each beside y's."""
     p, classes = theta.shape
     N = (inverse.root @ inverse.root.T).reshape(p, classes, p, classes)
-    forms = [N[:, k, :, k] + N[:, q, :, q] - N[:, k, :, q] - N[:, q, :, k] for k in range(classes) for q in range(k)]
+    pairs = [(k, q) for k in range(classes) for q in range(k)]
+    forms = [N[:, k, :, k] + N[:, q, :, q] - N[:, k, :, q] - N[:, q, :, k] for k, q in pairs]
+
+    def square(form: Array, inner: Array) -> Array:
+        return np.asarray(np.einsum("ip,ip->i", inner @ form, inner))
 
     def of(batch: Batch) -> Array:
         inner = objective.scaling.rows(batch.X)
         squares = np.zeros(len(inner))
-        for form in forms:
-            np.maximum(squares, np.einsum("ip,ip->i", inner @ form, inner), out=squares)
+        for (k, q), form in zip(pairs, forms, strict=True):
+            own = square(form, inner)
+            if less is not None:
+                some = less[batch.first : batch.first + len(inner)]
+                own[some[:, k] | some[:, q]] = 0.0
+            np.maximum(squares, own, out=squares)
         return np.sqrt(squares)
 
-    return of
+    def beside(batch: Batch) -> Array:
+        inner, y = objective.scaling.rows(batch.X), batch.y.astype(np.intp)
+        squares = np.zeros((len(inner), classes))
+        for (k, q), form in zip(pairs, forms, strict=True):
+            for one, other in ((k, q), (q, k)):
+                mine = y == one
+                squares[mine, other] = square(form, inner[mine])
+        return np.sqrt(np.maximum(squares, 0.0))
+
+    return Spread(of, theta.size, beside)
 
 
 def _by_pairs(X: Any, N: Array, intercept: bool) -> tuple[Array, Array]:

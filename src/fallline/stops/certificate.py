@@ -89,7 +89,7 @@ class Certificate(Stop):
                 or (ended and self.good(estimate, point.J))
             ):
                 return False
-            worth = expected <= self.FALL * self._tried or ended
+            worth = expected <= self.FALL * self._tried or (ended and point.passes >= self._pass + self.spacing)
             self._tried = min(self._tried, expected) if worth else self._tried
             return worth
         return point.norm <= self.FALL * self._norm and point.passes >= self._pass + self.spacing
