@@ -322,3 +322,32 @@ def test_of_a_smooth_stand_in_nothing_is_told() -> None:
     seen: list[Any] = []
     fallline.fit(X, X.sum(axis=1) + rng.normal(size=300), loss="quantile", callback=lambda event: seen.append(event))
     assert len(seen) > 5 and all(np.isnan(event.gap_estimate) for event in seen[:5])
+
+
+def test_of_columns_taken_for_constant_nothing_is_told() -> None:
+    rng = np.random.default_rng(0)
+    half = np.arange(100) % 2
+    X = np.column_stack([1e15 + half * 4, rng.normal(size=100)])
+    seen: list[Any] = []
+    y = 5.0 * half + 0.1 * rng.normal(size=100) + X[:, 1]
+    result = fallline.fit(X, y, optimizer="descent", callback=lambda event: seen.append(event))
+    assert result.gap is None and len(seen) > 1
+    assert all(np.isnan(event.gap) for event in seen) and np.isnan(result.history.gap).all()
+
+
+def test_what_dual_ascent_tells_is_no_less_than_the_truth() -> None:
+    """It lends the intercept a ridge, whose bound says nothing of J itself: 0 was told where 0.1 % were left."""
+    rng = np.random.default_rng(1)
+    m, n = 1000, 5000
+    k = np.minimum((n * rng.random((m, 40)) ** 3).astype(int), n - 1)
+    X = scipy.sparse.csr_matrix((rng.random(40 * m) + 0.1, (np.repeat(np.arange(m), 40), k.ravel())), (m, n))
+    X.sum_duplicates()
+    total = np.asarray(X.sum(axis=1)).ravel()
+    y = (total > np.quantile(total, 0.97)).astype(float)
+    best = fallline.fit(X, y, loss="logistic", l2=0.01, tol=1e-9).best_loss
+    seen: list[Any] = []
+    result = fallline.fit(X, y, loss="logistic", l2=0.01, callback=lambda event: seen.append(event))
+    assert "row by row" in result.method and len(seen) > 3
+    for event in seen[:-1]:
+        left = event.full_loss - best
+        assert not event.gap_estimate < left / 3.0 and not event.gap < left * (1.0 - 1e-6) - 1e-9 * best

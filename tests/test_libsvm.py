@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import dataclasses
 import gzip
 import lzma
 from pathlib import Path
@@ -20,13 +21,13 @@ from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 import fallline
 from fallline.arrivals import Arrivals
 from fallline.cli import main
-from fallline.errors import DataError, SchemaError, SettingError
+from fallline.errors import DataError, ModelFileError, SchemaError, SettingError
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.encoder import Encoder
 from fallline.rows.sources import as_source
 from fallline.rows.sources.libsvm import LibsvmSource, is_libsvm
 from fallline.rows.stored import StoredRows
-from fallline.rows.vectors import entries_of
+from fallline.rows.vectors import entries_of, vector_type
 from fallline.tables import Asked, asked, prepare
 
 WIDE = 300
@@ -278,3 +279,58 @@ def test_what_arrives_is_looked_at_sparse_as_it_is_dense() -> None:
     for name in ("_sums", "_squares", "_outside", "_near", "_near_squares"):
         np.testing.assert_allclose(getattr(two, name), getattr(one, name), rtol=1e-10, atol=1e-9)
     assert [f.sentence for f in one.findings()] == [f.sentence for f in two.findings()] != []
+
+
+def test_millions_of_names_need_no_room(tmp_path: Path) -> None:
+    """They are numbers; written out, those of six million columns were more than a model's header may hold."""
+    file = tmp_path / "t.svm"
+    file.write_text("1 6000000:0.5\n-1 3:1\n1 5:1\n")
+    prepared = prepare(as_source(file), Asked("target", check=0.0))
+    result = fallline.fit(np.eye(3), [1.0, 0.0, 1.0], loss="logistic", l2=0.1)
+    wide = dataclasses.replace(
+        result, encoder=prepared.encoder, feature_names=prepared.encoder.features, summary=None, bowl=None,
+        coef=np.zeros(6_000_000), theta=np.zeros(6_000_001), evidence=None,
+    )  # fmt: skip
+    wide.save(tmp_path / "m.fall")
+    assert fallline.load(tmp_path / "m.fall").feature_names == wide.feature_names
+    named = dataclasses.replace(wide, encoder=None)
+    with pytest.raises(ModelFileError, match="names and settings take"):
+        named.save(tmp_path / "n.fall")
+    file.write_text("1 100000000:0.5\n-1 3:1\n")
+    with pytest.raises(DataError, match="'x100000000' is named"):
+        fallline.fit(file, "target")
+
+
+def test_new_rows_like_the_old_ones_have_not_drifted() -> None:
+    """Of thousands of rare columns some are in none of the new rows, and some in twice as many: that says nothing."""
+    rng = np.random.default_rng(0)
+
+    def drawn(rows: int, shift: float = 0.0) -> Any:
+        where = np.minimum((2_000 * rng.random((rows, 20)) ** 3).astype(int), 1_999)
+        X = csr_matrix((rng.random(20 * rows) + shift, (np.repeat(np.arange(rows), 20), where.ravel())), (rows, 2_000))
+        X.sum_duplicates()
+        return X
+
+    X = drawn(4_000)
+    model = fallline.fit(X, rng.normal(size=4_000), l2=0.1)
+    for rows in (25, 400, 4_000):
+        assert model.look_at(drawn(rows)) == []
+    assert [finding.code for finding in model.look_at(drawn(400, 9.0))] == ["D22"]
+
+
+def test_cells_of_a_data_frame_are_not_taken_on_trust() -> None:
+    def table(*cells: Any) -> pl.DataFrame:
+        vectors = [[{"column": c, "value": v} for c, v in cell] for cell in cells]
+        return pl.DataFrame({"x": pl.Series(vectors, dtype=vector_type()), "y": [1.0, 2.0, 4.0]})
+
+    fine = table([(1, 1.0), (1, 2.0), (3, 1.0)], [], [(2, 5.0)])
+    prepared = prepare(as_source(fine), Asked("y", check=0.0))
+    np.testing.assert_array_equal(
+        np.asarray(prepared.encoder.transform(fine, "dense")[0]), [[3, 0, 1], [0, 0, 0], [0, 5, 0]]
+    )
+    with pytest.raises(DataError, match="empty or below 0"):
+        fallline.fit(table([(-5, 1.0)], [], [(2, 5.0)]), "y")
+    with pytest.raises(DataError, match="empty or below 0"):
+        fallline.fit(table([(None, 1.0)], [], [(2, 5.0)]), "y")
+    with pytest.raises(DataError, match="has empty cells"):
+        fallline.fit(table([(1, 1.0)], [], [(2, 5.0)]).with_columns(x=pl.when(pl.col("y") > 1.0).then("x")), "y")

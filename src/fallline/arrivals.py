@@ -12,7 +12,7 @@ from fallline.rows.columns import table_column
 from fallline.summary import DataSummary
 from fallline.symptoms import diagnose
 from fallline.symptoms._base import Arrived, Evidence, Finding
-from fallline.symptoms.d22_other_data import MOVED, OUTSIDE, WIDER
+from fallline.symptoms.d22_other_data import FEWEST_ROWS, MOVED, OUTSIDE, WIDER
 
 STANDARD_MEAN, STANDARD_SD = 0.5, (0.6, 1.6)  # about 0 and about 1, of a few dozen rows
 NEAR = 4.0  # of a standardised column nearly all lies within
@@ -24,11 +24,11 @@ class Arrivals:
 
     def __init__(self, summary: DataSummary) -> None:
         self.summary, self.rows = summary, 0
-        numbers = [j for j, name in enumerate(summary.names) if table_column(name) == name]
+        numbers = [j for j, name in enumerate(summary.names) if name.isidentifier() or table_column(name) == name]
         flags = (summary.low == 0.0) & (summary.high == 1.0)
         self.columns = np.array([j for j in numbers if summary.sd[j] > 0.0 and not flags[j]], dtype=np.intp)
         self._sums, self._squares, self._outside = (np.zeros(len(self.columns)) for _ in range(3))
-        self._near, self._near_squares = np.zeros(len(self.columns)), np.zeros(len(self.columns))
+        self._near, self._near_squares, self._met = (np.zeros(len(self.columns)) for _ in range(3))
 
     def add(self, X: Any) -> None:
         """Some rows, (k, n), dense, sparse or coded."""
@@ -40,6 +40,7 @@ class Arrivals:
         room = ROUND_OFF * (known.high[j] - known.low[j])
         d = (block - known.mean[j]) / known.sd[j]  # about the mean of training: sums of squares keep their digits
         self.rows += len(block)
+        self._met += len(block)
         self._sums += d.sum(axis=0)
         self._squares += (d * d).sum(axis=0)
         near = np.clip(block, -NEAR, NEAR)  # holes are filled in the units of training: a few of them shall not hide it
@@ -57,7 +58,9 @@ class Arrivals:
             return np.bincount(where, weights, X.shape[1])[self.columns].astype(np.float64)
 
         own = self.columns
-        zeros, zero = X.shape[0] - total(), -known.mean[own] / sd[own]
+        met = total()
+        self._met += met
+        zeros, zero = X.shape[0] - met, -known.mean[own] / sd[own]
         d = (values - known.mean[where]) / sd[where]
         self.rows += X.shape[0]
         self._sums += total(d) + zeros * zero
@@ -74,6 +77,12 @@ class Arrivals:
         if not self.rows or not len(self.columns):
             return []
         known, j = self.summary, self.columns
+        # Of sparse columns those of which enough was met, or should have been: in training at least mean^2 / mean square
+        # of the rows had an entry.
+        expected = self.rows * known.mean[j] ** 2 / (known.mean[j] ** 2 + known.sd[j] ** 2)
+        judged = np.maximum(self._met, expected) >= min(FEWEST_ROWS, self.rows)
+        if not judged.any():
+            return []
         moved = self._sums / self.rows
         spread = np.sqrt(np.maximum(self._squares / self.rows - moved**2, 0.0))
         outside = self._outside / self.rows
@@ -81,7 +90,7 @@ class Arrivals:
         sd = np.sqrt(np.maximum(self._near_squares / self.rows - mean**2, 0.0))
         could = ~_standard(known.mean[j], known.sd[j])
         far = np.abs(np.log(np.maximum(spread, 1e-12))) / np.log(WIDER)
-        worst = int(np.argmax(np.max([np.abs(moved) / MOVED, far, outside / OUTSIDE], axis=0)))
+        worst = int(np.argmax(np.where(judged, np.max([np.abs(moved) / MOVED, far, outside / OUTSIDE], axis=0), -1.0)))
         arrived = Arrived(
             self.rows, known.names[j[worst]], float(moved[worst]), float(spread[worst]), float(outside[worst]),
             int(np.sum(could & _standard(mean, sd))), int(could.sum()),

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.floating]
 
+ROUNDED = 1e-9  # of J: a loss that is higher by no more is the same
+
 
 def conclude_model(
     stage: Stage, job: Job, data: Named, constant: Any, settings: dict[str, Any], seconds: float
@@ -48,11 +50,11 @@ def conclude_model(
         lowest = None if gap is None else J - gap - excess  # of what the loss itself can come to
         J = own.value(theta, job.rows)
         gap = None if lowest is None else max(J - lowest, 0.0)
-    if gap is not None and len(run.history):
-        run.history.amend(gap=gap)
-    if np.any((job.summary.sd == 0.0) & (job.summary.high > job.summary.low)):  # taken for constant: no proof covers it
+    if job.summary.hides_columns:  # which no proof covers
         gap = None
         run.ending = run.ending._replace(gap=None)
+    if gap is not None and len(run.history) and run.history.full_loss[-1] - J <= ROUNDED * abs(J):
+        run.history.amend(gap=gap)  # where it ended; the best may have been before
     before = evidence_before(job, objective, plan, run.history, stage.resolution)
     proved = gap is not None and (gap <= job.settings.tol * J or gap <= stage.floor)
     apart = separation(objective, job.rows, theta, data.names, proved)

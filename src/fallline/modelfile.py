@@ -34,6 +34,7 @@ FORMAT = 1  # of the files written here; raised when readers of the one before w
 OLDEST = 1  # format that is still read
 KEY = "fallline"  # in the metadata of safetensors
 MOST_HEADER = 64 * 2**20  # bytes, a million column names: a longer header is refused before it is read
+ROOM = 2**16  # of them for what says where the tensors are
 WRITE_ERRORS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -59,12 +60,13 @@ def save_model(result: Result, path: str | Path) -> None:
 
     model, tensors = take_apart(result)
     text = _dumps({"format": FORMAT, "library": __version__, "sha256": _digest(model, tensors), "model": model})
-    data = save(tensors, metadata={KEY: text})
-    if int.from_bytes(data[:8], "little") > MOST_HEADER:
+    size = len(json.dumps(text)) + ROOM  # as it is written, in JSON once more
+    if size > MOST_HEADER:
         raise ModelFileError(
-            f"The model cannot be saved: names and settings take {len(text):,} bytes, and {MOST_HEADER:,} is the most. "
+            f"The model cannot be saved: names and settings take {size:,} bytes, and {MOST_HEADER:,} is the most. "
             "Leave out text columns of many levels."
         )
+    data = save(tensors, metadata={KEY: text})
     write_whole(path, data)
 
 

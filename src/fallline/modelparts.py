@@ -54,6 +54,8 @@ def take_apart(result: Result) -> tuple[dict[str, Any], Tensors]:
     tensors = {"theta": result.theta, "coef": result.coef, "intercept": np.asarray(result.intercept)}
     tensors |= {name: column for name, column in columns.items() if not np.isnan(column).all()}
     names, encoder = list(result.feature_names), result.encoder
+    # Millions of names have no room, and need none.
+    implied = encoder is not None and encoder.numbered and encoder.features == result.feature_names
     model = {
         "verdict": str(result.verdict), "certainty": str(result.certainty),
         **{name: str(getattr(result, name)) for name in TEXTS},
@@ -61,7 +63,7 @@ def take_apart(result: Result) -> tuple[dict[str, Any], Tensors]:
         "steps": int(result.steps), "gap": pack(result.gap),
         "findings": [pack(finding.to_dict()) for finding in result.findings],
         **{kind: member_to_json(kind, getattr(result, kind)) for kind in FAMILIES},
-        "feature_names": pack(names),
+        "feature_names": None if implied else pack(names),
         "classes": None if result.classes is None else [pack(label_of(c)) for c in result.classes],
         "check": pack(result.check), "settings": pack(result.settings),
         "encoder": None if encoder is None else pack(encoder.to_json()),
@@ -102,7 +104,9 @@ def take_apart(result: Result) -> tuple[dict[str, Any], Tensors]:
 
 def put_together(model: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
     """The arguments of Result, each checked. What does not fit raises ModelFileError or one of Python's own errors."""
-    names = names_of(model["feature_names"])
+    encoder = _encoder(model["encoder"], tensors["coef"].size)
+    implied = encoder is not None and encoder.numbered and model["feature_names"] is None
+    names = encoder.features if implied else names_of(model["feature_names"])
     classes = unpack(model["classes"])
     built: dict[str, Any] = {
         "theta": tensors["theta"], "coef": tensors["coef"], "intercept": tensors["intercept"],
@@ -116,7 +120,7 @@ def put_together(model: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
         "feature_names": names, "classes": None if classes is None else tuple(label_of(c) for c in classes),
         "check": None if model["check"] is None else {k: number_of(v, k) for k, v in model["check"].items()},
         "settings": known(unpack(model["settings"]), dict, "settings"),
-        "encoder": _encoder(model["encoder"], len(names)),
+        "encoder": encoder,
         "history": _history(model["history"], tensors), "summary": _summary(model["summary"], names, tensors),
     }  # fmt: skip
     built["inference"] = _inference(model.get("inference"), built, tensors)  # files of before have neither
@@ -281,8 +285,6 @@ def _encoder(data: Any, width: int) -> Any:
     from fallline.rows.vectors import Vectors
 
     encoder = Encoder.from_json(unpack(data))
-    if any(
-        isinstance(term, Vectors) and term.width > width for term in encoder.columns
-    ):  # no limit to what is written there
+    if any(isinstance(term, Vectors) and term.width > width for term in encoder.columns):  # before their names are made
         raise ModelFileError("its vectors are wider than its coefficients.")
     return encoder

@@ -253,7 +253,8 @@ def _stops(
     return [Interrupt(job.stopped), *early] + [
         Certificate(
             asked.tol, prove, spacing, plan.hope, floor, steep if unknowns > EIGEN_LIMIT else math.inf,
-            0.0 if job.scaling.intercept else job.penalty.curvature, form is job.form,
+            0.0 if job.scaling.intercept else job.penalty.curvature,
+            form is job.form and not job.summary.hides_columns,
         ),
         GradientNorm(small, steep),
         NoImprovement(),

@@ -52,6 +52,11 @@ class DataSummary:
     missing: dict[str, int]  # holes by column of the table, before they were filled; empty for arrays
     relations: Relations | None = None  # of columns with one another, with the target, with the check rows
 
+    @property
+    def hides_columns(self) -> bool:
+        """Whether a column that varies a little, far from zero, was taken for constant."""
+        return bool(np.any((self.sd == 0.0) & (self.high > self.low)))
+
 
 def summarise(
     rows: Rows,

@@ -149,6 +149,11 @@ class Encoder:
         return tuple(name for column in self.columns for name in column.features)
 
     @property
+    def numbered(self) -> bool:
+        """Whether some of its columns of X are those of vectors, whose names are their numbers."""
+        return any(isinstance(term, Vectors) for term in self.columns)
+
+    @property
     def reads(self) -> dict[str, Column]:
         """The columns of the table that it reads (of a formula: of the table of its terms), by name."""
         return {column.name: column for term in self.columns for column in term.reads}
@@ -176,11 +181,11 @@ class Encoder:
 
     def form(self, rows: int) -> str:
         """What X is for so many rows: ``dense``, ``csr``, or ``coded`` (numbers beside codes)."""
-        total, filled = len(self.features), sum(column.filled for column in self.columns)
+        total = sum(len(column.features) for column in self.columns)
+        filled = sum(column.filled for column in self.columns)
         slopes = sum(len(term.features) for term in self.columns if isinstance(term, Slopes))  # numbers, to codes
-        vectors = any(isinstance(term, Vectors) for term in self.columns)  # which have no codes
         large = rows > total and rows * total > CODED_FROM
-        if large and filled < CODED_SHARE * total and slopes <= MOST_DENSE and not vectors:
+        if large and filled < CODED_SHARE * total and slopes <= MOST_DENSE and not self.numbered:
             return "coded"
         return "csr" if total > MOST_DENSE and filled < SPARSE_SHARE * total else "dense"
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 RARE_SHARE, RARE_LEAST, RARE_MOST = 100, 2, 10  # a level needs 1 row in 100, at least 2 and never more than 10
 MOST_LISTED = 12  # levels that an error lists, the most frequent first
+MOST_WIDE = 100_000_000  # columns of vectors: a coefficient, a name and ten numbers more are kept of each
 MOST_LEVELS = 5000  # columns of X that one text column may become
 
 Read = Callable[["pl.Series"], "pl.Series"]  # the cells of a column as numbers, holes as nulls
@@ -165,6 +166,11 @@ def _vectors(facts: Facts) -> Column | str:
     if not facts.total:
         return "it has no entries"
     lowest = int(min(facts.low, 1.0))
+    if facts.high >= MOST_WIDE:
+        raise DataError(
+            f"Column '{facts.name}{facts.high:.0f}' is named; columns may have numbers below {MOST_WIDE:,}. If they are hashes, "
+            "take them modulo a power of two."
+        )
     return Vectors(facts.name, lowest, int(facts.high) + 1 - lowest, facts.total / facts.filled)
 
 

@@ -48,8 +48,9 @@ def row_space(rows: ArrayRows, scaling: Scaling) -> RowSpace | None:
     """Find the coordinates; costs about 2 n m^2 operations. None where rows are nearly, not exactly, dependent."""
     R = np.zeros((0, rows.m))
     step = max(rows.m, COLUMNS_AT_ONCE // rows.m)
-    for begin in range(0, rows.n, step):
-        some = slice(begin, begin + step)
+    filled = np.flatnonzero(rows.X.getnnz(axis=0)) if hasattr(rows.X, "getnnz") else np.arange(rows.n)
+    for begin in range(0, len(filled), step):
+        some = filled[begin : begin + step]  # columns without entries say nothing
         X = rows.X[:, some]
         block = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
         R = np.asarray(np.linalg.qr(np.vstack([R, ((block - scaling.shift[some]) / scaling.scale[some]).T]), mode="r"))

@@ -66,6 +66,9 @@ class Vectors(Column):
         whole = np.int32 if starts[-1] <= np.iinfo(np.int32).max else np.int64
         shape = (len(cells), self.width)
         X = csr_matrix((values, where.astype(whole, copy=False), starts.astype(whole)), shape=shape)
+        if not X.has_canonical_format:  # cells of a data frame, which may name a column twice
+            X = X.copy()
+            X.sum_duplicates()
         return [Piece(self.width, entries=X)]
 
 
@@ -79,8 +82,12 @@ def entries_of(cells: pl.Series) -> tuple[Any, Any, Any]:
 
 
 def finite_entries(cells: pl.Series, row: int = 0) -> tuple[Any, Any, Any]:
-    """The same; raises DataError where a value is not finite. `row` is the number of the first row."""
+    """The same; raises DataError where a value or a column is none. `row` is the number of the first row."""
+    if cells.null_count():
+        raise DataError(f"Column '{cells.name}' has empty cells; a vector without entries is an empty list.")
     starts, where, values = entries_of(cells)
+    if where.dtype.kind == "f" or (len(where) and where.min() < 0):  # a null makes floats of them
+        raise DataError(f"Column '{cells.name}' has entries whose column is empty or below 0.")
     with np.errstate(all="ignore"):
         fine = bool(np.isfinite(values.sum()))
     if not fine and not np.isfinite(values).all():

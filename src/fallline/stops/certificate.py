@@ -27,7 +27,7 @@ class Certificate(Stop):
     tenfold since the last try, or from `steep` at the start, and at least `spacing` passes have gone by.
 
     On the way (``left``) the best bound so far is told, or |slope|^2 / (2 `ridge`), where J curves so much in all
-    directions. Not where J is not the loss that was `asked` for, but a smooth one on the way there.
+    directions. Not where J is not what was `asked` for: a smooth loss on the way there, or one that lacks columns.
     """
 
     name: ClassVar[str] = "certificate"
@@ -73,7 +73,12 @@ class Certificate(Stop):
         by_slope = norm**2 / (2.0 * self.ridge) if self.ridge else np.inf
         proved = min(J - self._lowest, by_slope)
         proved = proved if np.isfinite(proved) else np.nan
-        return Left(proved, np.nan if self.hope is None else self.hope.estimate(J, norm, decrement))
+        about = np.nan if self.hope is None else self.hope.estimate(J, norm, decrement)
+        if (
+            self.hope is not None and self.hope.lowest is not None and not self.ridge
+        ):  # which lends the intercept a ridge
+            about = np.nan
+        return Left(proved, about if 0.0 < about < np.inf else np.nan)
 
     def _worth_a_try(self, point: Point) -> bool:
         expected = self.hope.bound(point) if self.hope is not None else np.nan

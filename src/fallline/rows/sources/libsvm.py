@@ -34,7 +34,7 @@ IN_PARTS = 8  # times the size of the text: what parsing it takes for a moment
 LINES = 20_000  # that become columns together
 SHOWN = 60  # characters of a line that is not as it should be
 OPEN: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-NUMBERED = re.compile(rf"{VECTORS}(\d+)")
+NUMBERED = re.compile(rf"{VECTORS}(0|[1-9]\d*)")
 
 
 def is_libsvm(path: str | Path) -> bool:
@@ -140,7 +140,9 @@ class LibsvmSource(Source):
             raise DataError(f"{self.path} cannot be read: {brief(error)}.") from None
         frame = _pairs(lines)
         if not _whole(frame):  # comments, empty lines, more blanks than one, or what is not a row
-            tidy = pl.col("line").str.replace("#.*", "").str.replace_all(r"\sqid:\d+", "").str.replace_all(r"\s+", " ")
+            tidy = (
+                pl.col("line").str.replace("#.*", "").str.replace_all(r"\sqid:-?\d+", "").str.replace_all(r"\s+", " ")
+            )
             lines = lines.with_columns(tidy.str.strip_chars(" ")).filter(pl.col("line").fill_null("") != "")
             frame = _pairs(lines)
             if not _whole(frame):
