@@ -11,6 +11,7 @@ from fallline.symptoms._pasted import remedy
 from fallline.verdict import Certainty
 
 MOST_NAMED = 3
+MOST_DROPPED = 100  # of more columns, as sparse files have them, to leave one out is no remedy
 
 
 class ConstantColumn(Symptom):
@@ -38,10 +39,10 @@ class ConstantColumn(Symptom):
         drowned = [summary.names[j] for j in flat if summary.high[j] > summary.low[j]]
         if constant:
             verb = "has one value" if len(constant) == 1 else "have one value each"
-            it = "it" if len(constant) == 1 else "them"
+            it, few = "it" if len(constant) == 1 else "them", len(constant) <= MOST_DROPPED
             return self.found(
                 Certainty.PROVED, f"{_named(constant)} {verb} only; nothing can be learned from {it}.",
-                remedy(evidence, drop=constant[0]) if evidence.source else "", columns=len(constant),
+                remedy(evidence, drop=constant[0]) if evidence.source and few else "", columns=len(constant),
             )  # fmt: skip
         if drowned:
             name = drowned[0]
