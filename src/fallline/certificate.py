@@ -126,10 +126,8 @@ def _verified(
             )
             if not short:
                 yield inflation, True
-            elif (
-                out.classes is not None
-            ):  # without them a matrix is nearly singular, and two of them unlike one another
-                continue
+            elif out.classes is not None:
+                continue  # without them H is nearly singular: rounding decides its rank, and that of another like it
             elif floor_sum * inflation >= whole_sum:
                 yield inflation, False
             elif floor_sum * inflation**2 * SLACK >= whole_sum:
