@@ -351,3 +351,19 @@ def test_what_dual_ascent_tells_is_no_less_than_the_truth() -> None:
     for event in seen[:-1]:
         left = event.full_loss - best
         assert not event.gap_estimate < left / 3.0 and not event.gap < left * (1.0 - 1e-6) - 1e-9 * best
+
+
+def test_the_last_step_is_not_given_the_bound_of_a_better_one() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4)) * [1.0, 3.0, 0.3, 1.0]
+    y = X @ [1.0, -2.0, 0.5, 3.0] + rng.normal(size=200)
+    how: dict[str, Any] = {"l2": 1e-4, "fit_intercept": False, "standardize": False}
+    best = fallline.fit(X, y, tol=1e-13, **how).best_loss
+    worse = 0
+    for passes in range(3, 14):
+        result = fallline.fit(X, y, optimizer="momentum", max_passes=passes, **how)
+        history = result.history
+        known = np.isfinite(history.gap)
+        assert np.all(history.gap[known] >= (history.full_loss[known] - best) * (1.0 - 1e-9) - 1e-12)
+        worse += result.gap is not None and history.full_loss[-1] > result.best_loss * (1.0 + 1e-6)
+    assert worse > 2  # which momentum swings back to
