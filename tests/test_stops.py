@@ -73,3 +73,18 @@ def test_behind_l1_the_slope_is_the_smallest_subgradient() -> None:
     result = fallline.fit(X, X[:, 0] + rng.standard_normal(20), l1=0.3, optimizer="accelerated", tol=1e-10)
     assert str(result.verdict) == "converged"
     assert result.history.full_gradient_norm[-1] < 1e-3 * result.history.full_gradient_norm[0]
+
+
+def test_steps_and_passes_are_counted_through_where_a_run_begins_on_a_sample() -> None:
+    """A callback, the record and the result mean the same step; a pass over a sample is a small part of one."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400_000, 20))
+    y = (rng.random(400_000) < 1 / (1 + np.exp(-X.sum(axis=1)))).astype(float)
+    seen: list[tuple[int, float]] = []
+    result = fallline.fit(X, y, loss="logistic", callback=lambda event: seen.append((event.step, event.passes)))
+    history = result.history
+    assert np.isfinite(history.sample).any() and len(seen) > 1
+    assert seen[-1] == (result.steps, pytest.approx(result.passes))
+    of_all = np.isnan(history.sample)
+    np.testing.assert_allclose(np.column_stack([history.step, history.passes])[of_all], seen)
+    assert np.all(np.diff(history.passes) >= 0.0) and history.passes[~of_all].max() < 1.0

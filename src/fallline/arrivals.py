@@ -24,6 +24,7 @@ class Arrivals:
 
     def __init__(self, summary: DataSummary) -> None:
         self.summary, self.rows = summary, 0
+        # (Most names are words, which tells millions of them soon.)
         numbers = [j for j, name in enumerate(summary.names) if name.isidentifier() or table_column(name) == name]
         flags = (summary.low == 0.0) & (summary.high == 1.0)
         self.columns = np.array([j for j in numbers if summary.sd[j] > 0.0 and not flags[j]], dtype=np.intp)

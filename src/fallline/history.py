@@ -85,10 +85,11 @@ class History:
         for name, value in values.items():
             self._data[: self._length][at, _INDEX[name]] = value
 
-    def of_sample(self, rows: int) -> History:
-        """The same as the record of a run on a sample of so many rows: what it says of all rows is not known."""
+    def of_sample(self, rows: int, of: int) -> History:
+        """The same as the record of a run on a sample, `rows` `of` all: what it says of all rows is not known."""
         columns = self.to_dict() | {name: np.full(len(self), np.nan) for name in ("full_loss", "full_gradient_norm")}
-        return History.from_dict(columns | {"sample": np.full(len(self), float(rows))})
+        passes = self.passes * (rows / of)
+        return History.from_dict(columns | {"sample": np.full(len(self), float(rows)), "passes": passes})
 
     def __len__(self) -> int:
         return self._length

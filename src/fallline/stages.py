@@ -186,7 +186,7 @@ def _row_space(job: Job, form: Loss, theta: Array) -> RowSpace | None:
 
 
 def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, steps: int) -> Stage:
-    asked, before = job.settings, passes
+    asked = job.settings
     form = objective.loss
     plan = plan_model(
         objective,
@@ -226,13 +226,13 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
             warm = warm._replace(theta=theta, history=History(), steps=0, path=[])
         if len(warm.history) and from_origin:  # whose loss over all rows is known by now
             warm.history.amend(at=0, full_loss=J, full_gradient_norm=steep)
-        passes = passes + warm.passes
+        passes, steps = passes + warm.passes, steps + warm.steps
     run = train(
         objective, job.rows, plan.optimizer, plan.rate, theta, batch_size=asked.batch_size,
         stops=_stops(job, plan, prove, among, passes, steep, floor, form), horizon=asked.horizon,
         precondition=plan.precondition, recoveries=plan.recoveries if asked.auto_fix else 0,
         check_loss=job.check_loss(form), best_on_check=asked.patience > 0,
-        observers=job.observers(objective, plan, resolution, steps, before), seed=asked.seed, shuffle=asked.shuffle,
+        observers=job.observers(objective, plan, resolution, steps, passes), seed=asked.seed, shuffle=asked.shuffle,
         blow_up=BLOW_UP if plan.prove is None else math.inf,  # a rule that raises a bound on J* gets there, whatever J does
     )  # fmt: skip
     return Stage(objective, plan, run if warm is None else after(warm, run), prove, form, resolution, floor, worst)

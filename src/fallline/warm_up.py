@@ -74,8 +74,9 @@ def warm_up(objective: ModelObjective, sample: Rows, rows: Rows, theta: Array, s
         )  # fmt: skip
         if not np.isfinite(run.best.theta).all():
             break
+        record = run.history.of_sample(some.m, rows.m)
         warm = WarmUp(
-            run.best.theta, warm.history.followed_by(run.history.of_sample(some.m), warm.steps, 0.0, warm.seconds),
+            run.best.theta, warm.history.followed_by(record, warm.steps, warm.passes, warm.seconds),
             warm.steps + run.steps + 1, warm.passes + run.passes * some.m / rows.m, warm.seconds + run.seconds,
             [*warm.path, *((step + warm.steps, at) for step, at in run.path)],
         )  # fmt: skip

@@ -73,9 +73,11 @@ class Certificate(Stop):
         by_slope = norm**2 / (2.0 * self.ridge) if self.ridge else np.inf
         proved = min(J - self._lowest, by_slope)
         proved = proved if np.isfinite(proved) else np.nan
-        # A rule that knows J* lends the intercept, where there is one, a ridge: what it knows is not this J*.
-        knows = self.hope is not None and (self.hope.lowest is None or self.ridge > 0.0)
-        about = self.hope.estimate(J, norm, decrement) if knows and self.hope is not None else np.nan
+        if self.hope is None or (self.hope.lowest is not None and not self.ridge):
+            return Left(
+                proved
+            )  # a rule that knows J* lends the intercept, where there is one, a ridge: it is not this J*
+        about = self.hope.estimate(J, norm, decrement)
         return Left(proved, about if 0.0 < about < np.inf else np.nan)
 
     def _worth_a_try(self, point: Point) -> bool:

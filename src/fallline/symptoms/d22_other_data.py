@@ -20,7 +20,7 @@ class OtherData(Symptom):
     Rule: of at least 20 rows, most of the columns have a mean near 0 and a standard deviation near 1 while those of
     training had not: already scaled, refused unless forced. Or a column's mean has moved by more than 3 of its standard
     deviations, its spread is below 0.2 or above 5 times that of training, or more than 20 % of the rows are beyond its
-    range: drift. Measured.
+    range: drift. Measured. Of a column of sparse rows only where 20 of the new rows have an entry, or should have.
 
     What you see: predictions that are far off, or nearly all the same.
 

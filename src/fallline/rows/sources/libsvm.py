@@ -193,8 +193,7 @@ def _pairs(lines: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     pair = pl.element().str.splitn(":", 2).struct.rename_fields(list(ENTRY))
-    words = lines.select(words=pl.col("line").str.split(" "))["words"]
-    return pl.DataFrame({"words": words}).select(
+    return lines.select(words=pl.col("line").str.split(" ")).select(
         pl.col("words").list.first().cast(pl.Float64, strict=False).alias(TARGET),
         pl.col("words").list.slice(1).list.eval(pair.cast(vector_type().inner, strict=False)).alias(VECTORS),
     )
