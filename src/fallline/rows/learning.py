@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 
 RARE_SHARE, RARE_LEAST, RARE_MOST = 100, 2, 10  # a level needs 1 row in 100, at least 2 and never more than 10
 MOST_LISTED = 12  # levels that an error lists, the most frequent first
-MOST_WIDE = (
-    100_000_000  # columns of vectors, 0.4 KB each; the widest of LIBSVM's files, kdd2012, names 54,686,452
-)
+MOST_WIDE = 100_000_000  # columns of vectors, 0.4 KB each; the widest of LIBSVM's files, kdd2012, names 54,686,452
 MOST_LEVELS = 5000  # columns of X that one text column may become
 
 Read = Callable[["pl.Series"], "pl.Series"]  # the cells of a column as numbers, holes as nulls

@@ -120,7 +120,7 @@ def _curves(r: Result) -> dict[str, Any]:
             panes.append({"name": name, "svg": svg})
     words = curve_in_words(history)
     if back.any():
-        words += f" {int(back.sum()):,} steps were refused or rolled back on the way."
+        words += f" {count(back.sum(), 'step was', 'steps were')} refused or rolled back on the way."
     return {"curves": panes, "curve_words": words}
 
 
