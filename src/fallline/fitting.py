@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.conclude import conclude_model
+from fallline.continuation import train_stages
 from fallline.errors import DataError, SettingError, SettingTypeError
 from fallline.inference import check_inference
 from fallline.loggers._base import Logger
@@ -32,7 +33,7 @@ from fallline.rows.arrays import ArrayRows
 from fallline.rows.intake import Intake, Named, as_features, in_order, take_in
 from fallline.scaling import NO_SPREAD, Scaling
 from fallline.settings import LAST_DIGITS, Settings, patience_of
-from fallline.stages import Job, train_stages
+from fallline.stages import Job
 from fallline.start import best_constant, initial_theta
 from fallline.stopping import stopping_gently
 from fallline.summary import DataSummary, Provenance, summarise

@@ -1,4 +1,4 @@
-"""The stages of a fit: each loss of a ladder trained on the loop, with its plan, its stop rules and its record."""
+"""One stage of a fit: a loss trained on the loop, with its plan, its stop rules and its record."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.ascent import ascends
 from fallline.auto import Plan, plan_model
 from fallline.certificate import FACTOR_LIMIT, gap_bound
 from fallline.history import History
 from fallline.inverse import EIGEN_LIMIT
-from fallline.losses import losses
 from fallline.losses._base import Loss
 from fallline.objective import ModelObjective
 from fallline.penalties._base import Penalty
@@ -24,8 +22,6 @@ from fallline.prices import affordable, proving, sample_size, width
 from fallline.recorder import Event, Observer
 from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
-from fallline.rows.coded import Coded
-from fallline.rows.rowspace import RowSpace, row_space
 from fallline.scaling import Scaling
 from fallline.settings import Settings
 from fallline.start import best_constant, constant_loss, initial_theta
@@ -47,10 +43,26 @@ SMALL_GRADIENT = (
     1e-3  # times sqrt(tol), for the gap goes with the gradient squared: 1e-6 of the first for a tol of 1e-6
 )
 PERFECT = 1e-20  # of the loss of the best constant: a fit so close has its weights to about ten digits
-DEAR = 5e8  # columns times squared rows: about half a second for the space of the rows
 SPACING = 10.0  # passes between tries for a proof that costs three
 FLOOR_ROWS = 4096  # are enough to know the size of what rounding does
 LEAST_GRADIENT = 1e-12  # of the first gradient: what is left is mostly round-off
+
+
+class Progress(NamedTuple):
+    """What went before a stage: how much of the budget it took, and where each earlier stage ended."""
+
+    passes: float = 0.0
+    steps: int = 0
+    seconds: float = 0.0
+    ends: History | None = (
+        None  # one row for each stage, by the loss that was asked for; None where this is the only stage
+    )
+
+    def plus(self, run: Any) -> Progress:
+        """The same after a run, or a warm-up."""
+        return self._replace(
+            passes=self.passes + run.passes, steps=self.steps + run.steps, seconds=self.seconds + run.seconds
+        )
 
 
 @dataclass(frozen=True)
@@ -72,28 +84,28 @@ class Job:
     outward: Callable[[Array], Array] | None = None  # to the coordinates of all columns, where training has others
     stopped: Callable[[], bool] = lambda: False  # whether Ctrl-C was pressed
 
-    def check_loss(self, form: Loss) -> Callable[[Array], float] | None:
-        """The mean loss on the check rows, as a function of theta."""
+    def check_loss(self) -> Callable[[Array], float] | None:
+        """The mean on the check rows of the loss that was asked for, as a function of theta."""
         held, outward = self.held, self.outward
         if held is None:
             return None
-        objective = ModelObjective(form, self.penalty, self.outer_scaling)
+        objective = ModelObjective(self.form, self.penalty, self.outer_scaling)
         return lambda at: objective.data_loss(at if outward is None else outward(at), held)
 
-    def observers(
-        self, objective: ModelObjective, plan: Plan, resolution: float, steps: int, passes: float
-    ) -> list[Observer]:
-        """The user's callback, which sees theta in the coordinates of all columns, and the run as one from `steps` on."""
+    def observers(self, objective: ModelObjective, plan: Plan, resolution: float, done: Progress) -> list[Observer]:
+        """The user's callback, which sees the run as one, by the loss that was asked for and in all columns."""
         callback, outward = self.settings.callback, self.outward
         if callback is None:
             return []
 
         def told(event: Event) -> Any:
+            if objective.loss is not self.form:
+                event = self._by_own_loss(event, objective, done)
             theta = event.theta if outward is None else outward(event.theta)
             return callback(
                 event._replace(
-                    step=event.step + steps,
-                    passes=event.passes + passes,
+                    step=event.step + done.steps,
+                    passes=event.passes + done.passes,
                     theta=theta,
                     outward=self.outer_scaling.outward,
                     gradient=event.gradient if outward is None else None,
@@ -102,6 +114,14 @@ class Job:
             )
 
         return [told]
+
+    def _by_own_loss(self, event: Event, objective: ModelObjective, done: Progress) -> Event:
+        """An event of a smooth loss on the way, with loss and gradient of the loss that was asked for, and no bound."""
+        J, g = replace(objective, loss=self.form).value_and_grad(event.theta, self.rows)
+        return event._replace(
+            loss=J, full_loss=J, gradient_norm=float(np.linalg.norm(g)), gradient=g, gap=math.nan, gap_estimate=math.nan,
+            history=done.ends,
+        )  # fmt: skip
 
     def part(self, plan: Plan, theta: Array) -> Rows | None:
         """Some of the rows as a part of all, which is enough for proofs; None where all are few."""
@@ -125,67 +145,8 @@ class Stage(NamedTuple):
     worst: float  # the loss of the best constant
 
 
-def train_stages(job: Job, form: Loss, theta: Array) -> Stage:
-    """Train, in the space of the rows where these are fewer than the columns."""
-    space = _row_space(job, form, theta)
-    if space is None:
-        return _ladder(job, form, theta)
-    inner = replace(job, rows=space.rows, scaling=space.scaling, outward=space.outward)
-    begin = np.zeros((space.rows.n, *theta.shape[1:]))
-    stage = _ladder(inner, form, np.concatenate([begin, theta[-1:]]) if space.scaling.intercept else begin)
-    objective, best, ending, J = (
-        replace(stage.objective, scaling=job.scaling),
-        stage.run.best,
-        stage.run.ending,
-        stage.run.best.J,
-    )
-    best.theta = space.outward(best.theta)
-    stage.run.path = [(step, space.outward(at)) for step, at in stage.run.path]
-    best.check_theta = None if best.check_theta is None else space.outward(best.check_theta)
-    best.J, best.g = objective.value_and_grad(best.theta, job.rows)
-    if ending.gap is not None:  # what the way back has lost, the proof has lost
-        stage.run.ending = ending._replace(gap=ending.gap + max(best.J - J, 0.0))
-    method = f"{stage.plan.method}; in the space of the {job.rows.m:,} rows"
-    prove = functools.partial(gap_bound, objective, job.rows)
-    return stage._replace(objective=objective, plan=replace(stage.plan, method=method), prove=prove)
-
-
-def _ladder(job: Job, form: Loss, theta: Array) -> Stage:
-    """A loss with corners is trained as a ladder of smooth ones, each starting where the last one ended."""
-    asked = job.settings
-    corners_known = job.penalty.smooth or job.penalty.elementwise(job.rows.n) is not None
-    ladder = (
-        form.ladder(job.unit) if asked.optimizer == "auto" and asked.batch_size is None and corners_known else (form,)
-    )
-    passes, steps, stage = 0.0, 0, None
-    for rung in ladder:
-        stage = _trained(job, ModelObjective(rung, job.penalty, job.scaling), theta, passes, steps)
-        theta, passes, steps = stage.run.best.theta, passes + stage.run.passes, steps + stage.run.steps
-        if stage.run.ending.reason in ("interrupt", "time", "budget"):
-            break
-    assert stage is not None
-    return stage._replace(form=form, run=replace(stage.run, passes=passes, steps=steps))
-
-
-def _row_space(job: Job, form: Loss, theta: Array) -> RowSpace | None:
-    """Coordinates for fewer rows than columns, where nothing is named and theta starts, and so stays, among the rows."""
-    asked = job.settings
-    auto = asked.optimizer == "auto" and asked.learning_rate == "auto" and asked.batch_size is None
-    parts = job.penalty.elementwise(job.rows.n)
-    if not isinstance(job.rows, ArrayRows) or isinstance(job.rows.X, Coded):
-        return None
-    if not auto or not job.rows.m < job.rows.n or job.rows.m > EIGEN_LIMIT or np.any(job.scaling.split(theta)[0]):
-        return None
-    if parts is None or not job.penalty.smooth or np.ptp(parts[1]) > 0.0:
-        return None
-    dear = theta.size > FACTOR_LIMIT and job.rows.n * job.rows.m**2 > DEAR
-    ours = type(form) in losses().values()  # a user's formulas may not compile
-    if dear and ours and ascends(ModelObjective(form, job.penalty, job.scaling), job.rows):  # sparse rows as they are
-        return None
-    return row_space(job.rows, job.scaling)
-
-
-def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, steps: int) -> Stage:
+def train_stage(job: Job, objective: ModelObjective, theta: Array, done: Progress) -> Stage:
+    """Train one loss from `theta`, with what the stages before it have left of the budget."""
     asked = job.settings
     form = objective.loss
     plan = plan_model(
@@ -226,20 +187,20 @@ def _trained(job: Job, objective: ModelObjective, theta: Array, passes: float, s
             warm = warm._replace(theta=theta, history=History(), steps=0, path=[])
         if len(warm.history) and from_origin:  # whose loss over all rows is known by now
             warm.history.amend(at=0, full_loss=J, full_gradient_norm=steep)
-        passes, steps = passes + warm.passes, steps + warm.steps
+        done = done.plus(warm)
     run = train(
         objective, job.rows, plan.optimizer, plan.rate, theta, batch_size=asked.batch_size,
-        stops=_stops(job, plan, prove, among, passes, steep, floor, form), horizon=asked.horizon,
+        stops=_stops(job, plan, prove, among, done, steep, floor, form), horizon=asked.horizon,
         precondition=plan.precondition, recoveries=plan.recoveries if asked.auto_fix else 0,
-        check_loss=job.check_loss(form), best_on_check=asked.patience > 0,
-        observers=job.observers(objective, plan, resolution, steps, passes), seed=asked.seed, shuffle=asked.shuffle,
+        check_loss=job.check_loss(), best_on_check=asked.patience > 0,
+        observers=job.observers(objective, plan, resolution, done), seed=asked.seed, shuffle=asked.shuffle,
         blow_up=BLOW_UP if plan.prove is None else math.inf,  # a rule that raises a bound on J* gets there, whatever J does
     )  # fmt: skip
     return Stage(objective, plan, run if warm is None else after(warm, run), prove, form, resolution, floor, worst)
 
 
 def _stops(
-    job: Job, plan: Plan, prove: Certify, among: list[Rows], passes: float, steep: float, floor: float, form: Loss,
+    job: Job, plan: Plan, prove: Certify, among: list[Rows], done: Progress, steep: float, floor: float, form: Loss,
 ) -> list[Stop]:  # fmt: skip
     """Converged (proved), good enough (measured), no longer moving, or out of budget: asked in this order."""
     asked = job.settings
@@ -258,5 +219,5 @@ def _stops(
         ),
         GradientNorm(small, steep),
         NoImprovement(),
-        Budget(asked.horizon - passes, asked.max_seconds),
+        Budget(asked.horizon - done.passes, asked.max_seconds - done.seconds),
     ]  # fmt: skip

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.continuation import train_stages
 from fallline.losses.squared import Squared
 from fallline.penalties._base import Penalty
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.compress import BLOCK_ROWS, stacked
 from fallline.scaling import NO_SPREAD, Scaling
 from fallline.settings import Settings
-from fallline.stages import Job, Stage, train_stages
+from fallline.stages import Job, Stage
 from fallline.start import best_constant
 from fallline.summary import ROUND_OFF, Provenance, summarise
 
