@@ -11,14 +11,18 @@ Source: McCullagh and Nelder 1989, "Generalized Linear Models", sections 2.2 and
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fallline.curved import inverse_curvature
 from fallline.errors import SettingError
-from fallline.inverse import pseudo_inverse
+from fallline.exact_rank import column_rank
+from fallline.inverse import Inverse, pseudo_inverse
 from fallline.losses._base import Loss
 from fallline.objective import ModelObjective
 from fallline.penalties._base import Penalty
@@ -137,15 +141,21 @@ def infer(
         return f"there are {theta.size:,} weights, and standard errors are computed for at most {MOST_UNKNOWNS:,}."
     known = np.append(scaling.scale < NO_SPREAD, np.ones(int(scaling.intercept), dtype=bool))
     used = np.repeat(known, theta.size // len(theta))
-    H = objective.hessian(theta, rows, lambda batch, z: _information(form, z))
+    curvature = functools.partial(_information, form)
+    H = objective.hessian(theta, rows, curvature)
     used &= np.diag(H) > 0.0  # a column of zeros, where there is no intercept
     known &= used.reshape(len(theta), -1).any(axis=1)
-    H = H[np.ix_(used, used)]
-    inverse = pseudo_inverse(H)
+    inverse = _inverse(objective, rows, theta, H, used)
     free = int(known.sum()) if theta.ndim == 2 else 0  # softmax: adding the same to all classes changes nothing
-    if inverse is None or inverse.rank < len(H) - free:
-        lost = len(H) - free - (0 if inverse is None else inverse.rank)
-        return f"columns depend on one another exactly ({lost} too many), so their weights are not determined."
+    if inverse is None or inverse.rank < int(used.sum()) - free:
+        rank = 0 if inverse is None else inverse.rank
+        exact = column_rank(rows, scaling.intercept)
+        exactly = exact is not None and rank == exact * max(theta[0].size - 1, 1)
+        how = "exactly" if exactly else "as far as double precision can tell"
+        return (
+            f"columns depend on one another {how} ({int(used.sum()) - free - rank} too many), so their weights are not "
+            "determined."
+        )
     parameters = inverse.rank
     if form.name in ("squared", "gamma") and W <= parameters:
         return f"{W:,.0f} rows leave nothing over for the noise when {parameters:,} weights are fitted."
@@ -171,7 +181,15 @@ def infer(
     return Inference(names, estimate, covariance, dispersion, freedom, classes if theta.ndim == 2 else None)
 
 
-def _information(form: Loss, z: Array) -> Array:
+def _inverse(objective: ModelObjective, rows: Rows, theta: Array, H: Array, used: NDArray[np.bool_]) -> Inverse | None:
+    """The inverse of Fisher's information H in the coordinates that are used; its weak directions are measured at the rows."""
+    if theta.ndim == 2:
+        return pseudo_inverse(H[np.ix_(used, used)])
+    whole = inverse_curvature(objective, theta, rows, functools.partial(_information, objective.loss))
+    return None if whole is None else whole._replace(root=whole.root[used], size=whole.size[used])
+
+
+def _information(form: Loss, batch: Batch, z: Array) -> Array:
     """E[phi''] given z: phi'' is linear in y, so it is phi'' at the mean; of classes y plays no part."""
     y = np.zeros(len(z)) if form.task != "number" else form.mean(z)
     return form.curvature(y, z)

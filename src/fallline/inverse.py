@@ -33,6 +33,7 @@ class Inverse(NamedTuple):
     rank: int
     size: Array  # the square roots of the matrix's diagonal: the units of the entries
     null: Array | None = None  # the directions that it has lost, in these units, orthonormal; None where there are none
+    dropped: int = 0  # of them, that were small and not zero
 
     def outside(self, v: Array) -> Array:
         """What of v lies beside the range of the matrix, in the units of its diagonal."""
@@ -106,7 +107,7 @@ def pseudo_inverse(H: Array) -> Inverse | None:
     values, vectors = np.linalg.eigh(H / np.outer(size, size))
     kept = values > NULL * len(H) * max(float(values[-1]), np.finfo(float).tiny)
     root = vectors[:, kept] / np.sqrt(values[kept]) / size[:, None]
-    return Inverse(root, int(kept.sum()), size, None if kept.all() else vectors[:, ~kept])
+    return Inverse(root, int(kept.sum()), size, None if kept.all() else vectors[:, ~kept], int(np.sum(~kept)))
 
 
 def refined_inverse(H: Array, along: Callable[[Array], tuple[Array, Array]]) -> Inverse | None:
@@ -160,7 +161,7 @@ def refined_inverse(H: Array, along: Callable[[Array], tuple[Array, Array]]) -> 
         lost = np.hstack([ways[:, ~some], turned[:, ~kept]])
         null = np.linalg.qr(lost / np.linalg.norm(lost, axis=0))[0]
         root -= null @ (null.T @ root)  # of all solutions, the one nearest to the start
-    return Inverse(root / size[:, None], rank + found, size, null)
+    return Inverse(root / size[:, None], rank + found, size, null, len(vague) - found)
 
 
 def _among(
@@ -188,7 +189,7 @@ def _embedded(inverse: Inverse | None, used: NDArray[np.bool_]) -> Inverse | Non
         null = np.zeros((len(used), inverse.null.shape[1]))
         null[used] = inverse.null
         lost = np.hstack([null, lost])
-    return Inverse(root, inverse.rank, size, lost)
+    return Inverse(root, inverse.rank, size, lost, inverse.dropped)
 
 
 def regular_inverse(H: Array) -> Inverse | None:

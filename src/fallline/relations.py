@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.exact_rank import P, combined, residues
 from fallline.losses._base import Loss
 from fallline.rows._base import Array, Batch, Rows
 from fallline.rows.arrays import ArrayRows
@@ -43,7 +44,8 @@ class Relations:
     largest: float = math.nan
     raw_condition: float = math.nan  # of the columns as they are, where they are trained on so
     pair: tuple[str, str, float] | None = None  # the two columns with the largest |correlation|
-    dependent: str = ""  # a column that the others make up exactly, in all rows
+    dependent: str = ""  # a column that the others make up, in all rows, to within rounding
+    exact: bool = False  # and to the last bit of every cell
     combination: tuple[tuple[str, float], ...] = ()  # how: the sum of coefficient times column, plus
     constant: float = 0.0
     alone: tuple[str, float] | None = None  # the column that alone tells the target best, and how well
@@ -180,11 +182,29 @@ def _combined(
         columns = vary[others[named]]
         coefficients = np.array([_plain(c) for c in terms[named]])
         at = mean[[int(vary[who]), *columns.tolist()]]
-        exact, constant = _holds(rows, int(vary[who]), columns, coefficients, at)
-        if exact:
+        holds, constant = _holds(rows, int(vary[who]), columns, coefficients, at)
+        if holds:
             told = tuple((names[j], float(c)) for j, c in zip(columns, coefficients, strict=True))
-            return replace(found, dependent=names[int(vary[who])], combination=told, constant=constant)
+            exact = _exact(rows, [int(vary[who]), *columns.tolist()], coefficients)
+            return replace(found, dependent=names[int(vary[who])], combination=told, constant=constant, exact=exact)
     return found
+
+
+def _exact(rows: Rows, columns: list[int], coefficients: Array) -> bool:
+    """Whether the first column less the sum of the others is the same number in every row, without any rounding."""
+    fractions = [Fraction(float(c)).limit_denominator(DENOMINATORS) for c in coefficients]
+    if any(float(f) != c for f, c in zip(fractions, coefficients, strict=True)):
+        return False
+    weights = np.array([1, *(-f.numerator * pow(f.denominator, -1, P) % P for f in fractions)], dtype=np.int64)
+    first: int | None = None
+    for batch in rows.blocks():
+        if not len(batch.y):
+            continue
+        rest = combined(residues(_columns(batch, columns)), weights)
+        first = int(rest[0]) if first is None else first
+        if np.any(rest != first):
+            return False
+    return True
 
 
 def _plain(c: float) -> float:
@@ -195,7 +215,7 @@ def _plain(c: float) -> float:
 def _holds(
     rows: Rows, who: int, columns: NDArray[np.intp], coefficients: Array, mean: Array
 ) -> tuple[bool, float]:  # fmt: skip
-    """Whether column `who` is that sum of the others plus one constant, in every row; and the constant.
+    """Whether column `who` is that sum of the others plus one constant, in every row, to within rounding; and the constant.
 
     `mean` (of `who`, then of the columns): sums about it keep the digits that matter.
     """

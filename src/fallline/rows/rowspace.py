@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.exact_rank import row_rank
 from fallline.rows._base import Array
 from fallline.rows.arrays import ArrayRows
 from fallline.scaling import Scaling
 
-EXACT = 1e-13  # of the largest singular value: smaller is an exact dependence between rows
+DEPENDENT = 1e-13  # of the largest singular value: smaller is a dependence between rows, as far as can be seen
 SAFE = 1e-6  # of the largest: the way back loses digits as the square of the smallest that is kept
 COLUMNS_AT_ONCE = 1_000_000  # numbers: blocks of columns are made dense and standardised
 
@@ -34,6 +35,7 @@ class RowSpace:
     outer: ArrayRows
     outer_scaling: Scaling
     lift: NDArray[np.float64]  # (m, r): Q = X'^T lift
+    exact: bool  # whether the rows have no other direction, as small as it may be
 
     def outward(self, theta: Array) -> Array:
         """Theta in the coordinates of all columns."""
@@ -55,9 +57,11 @@ def row_space(rows: ArrayRows, scaling: Scaling) -> RowSpace | None:
         block = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
         R = np.asarray(np.linalg.qr(np.vstack([R, ((block - scaling.shift[some]) / scaling.scale[some]).T]), mode="r"))
     _, values, across = np.linalg.svd(R)
-    kept = values > EXACT * max(float(values[0]), np.finfo(float).tiny)
+    kept = values > DEPENDENT * max(float(values[0]), np.finfo(float).tiny)
     B, S = across[: len(values)][kept].T, values[kept]
     if not len(S) or S[-1] < SAFE * S[0]:
         return None
     inner = ArrayRows(np.ascontiguousarray(B * S), rows.y, rows.weight, rows.offset, rows.total_weight)
-    return RowSpace(inner, Scaling.none(len(S), scaling.intercept), rows, scaling, B / S)
+    most = rows.m - scaling.intercept  # centred rows sum to zero
+    exact = len(S) >= most or row_rank(rows, scaling.intercept) == len(S) + scaling.intercept
+    return RowSpace(inner, Scaling.none(len(S), scaling.intercept), rows, scaling, B / S, exact)

@@ -21,7 +21,8 @@ class Collinear(Symptom):
     """Some columns say the same, so their weights are not meaningful one by one.
 
     Rule: one column is the sum of others, times numbers, plus a constant, in all rows: found on a sample by a pivoted QR
-    factorisation and verified in every row, proved (to round-off). Or there are no fewer columns than rows: proved. Or
+    factorisation and looked up in every row. Proved where the cells agree to the last bit, measured where they agree to
+    within rounding (a total that was computed, inches beside centimetres). Or there are no fewer columns than rows: proved. Or
     two columns correlate by 0.9 or more, or the smallest eigenvalue of the correlation matrix is below 0.001: measured on
     a sample of 20 rows or more.
 
@@ -43,9 +44,13 @@ class Collinear(Symptom):
             return None
         if relations.dependent:
             unique = "" if evidence.penalised else ": infinitely many weights fit equally well"
+            if unique and not relations.exact:
+                unique = ": their weights are not meaningful alone"
             told = _equation(relations.dependent, relations.combination, relations.constant)
+            certainty = Certainty.PROVED if relations.exact else Certainty.MEASURED
+            how = "in every row" if relations.exact else "in every row, to within rounding"
             return self.found(
-                Certainty.PROVED, f"{told} in every row{unique}.",
+                certainty, f"{told} {how}{unique}.",
                 remedy(evidence, drop=relations.dependent) if evidence.source else remedy(evidence, l2="0.001"),
                 columns=1 + len(relations.combination), column=relations.dependent,
             )  # fmt: skip
