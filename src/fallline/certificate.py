@@ -27,14 +27,17 @@ import numpy as np
 from fallline.balance import best_shift
 from fallline.curved import inverse_curvature
 from fallline.duality import duality_gap
+from fallline.exact_rank import column_rank
 from fallline.inverse import Inverse
 from fallline.objective import ModelObjective
+from fallline.rounding import Digits
 from fallline.rows._base import Array, Batch, Rows
 from fallline.spread import Spread, spread
 from fallline.sure import FAR, Out, sure_rows, uncentred
 
 FACTOR_LIMIT = 5000  # unknowns: a Cholesky factor of this size takes about a second
 ROUND_OFF = 1e-14  # of the sums in a gradient
+LOST = 1e-8  # of the largest singular value of the directions that were dropped: a smaller one is none of its own
 MOST = 2.0  # times what is enough: an estimate that is larger is too large
 INFLATIONS = (1.2, 2.0, 4.0, 10.0)  # guesses of how much H_low's radius exceeds H's
 
@@ -67,7 +70,10 @@ def gap_bound(
             objective, rows, theta, s, inverse
         ):
             continue
-        nu = inverse.norm(s)
+        if not _dropped_nothing(objective, some, theta, inverse):
+            continue
+        digits = Digits(objective, rows, theta)
+        nu = digits.decrement(inverse, s)
         if objective.constant_curvature(theta, some):
             return nu**2 / 2.0
         if nu**2 / 2.0 > MOST * enough * rows.m / some.m:  # about J - J* (times as much for a part), too far off
@@ -80,7 +86,7 @@ def gap_bound(
             found = _but_for_sure_rows(*uncentred(objective, theta), rows, some, 2.0 * nu, spread_of, spreads)
             if found is not None:
                 return found
-        found = _verified(objective, some, theta, s, nu, inverse, spreads)
+        found = _verified(objective, some, theta, s, digits, inverse, spreads)
         if found is not None or objective.smooth:
             return found
     by_ridge = (objective.smooth and not among) or s.size > FACTOR_LIMIT
@@ -90,7 +96,7 @@ def gap_bound(
 
 
 def _verified(
-    objective: ModelObjective, rows: Rows, theta: Array, s: Array, nu: float, inverse: Inverse, spreads: Array,
+    objective: ModelObjective, rows: Rows, theta: Array, s: Array, digits: Digits, inverse: Inverse, spreads: Array,
     out: Out | None = None,
 ) -> float | None:  # fmt: skip
     """nu_low^2 / 2 for a lower matrix that holds itself to the radius it was made for; None if none does.
@@ -107,6 +113,7 @@ def _verified(
         return reach * spreads[batch.first : batch.first + len(batch.y)]
 
     out = Out(np.zeros(rows.m, dtype=bool)) if out is None else out
+    nu = digits.decrement(inverse, s)
 
     def floor(batch: Batch, z: Array, reach: float) -> Array:
         own = out.of(batch)
@@ -141,7 +148,7 @@ def _verified(
         low = inverse_curvature(objective, theta, rows, functools.partial(floor, reach=reach))
         if low is None or low.rank < inverse.rank:
             continue
-        nu_low = low.norm(s)
+        nu_low = digits.decrement(low, s)
         wider = spread(objective, rows, theta, low, out.classes).each(rows)
         if np.all((2.0 * nu_low * wider <= reach * spreads) | out.rows):
             return nu_low**2 / 2.0
@@ -160,8 +167,10 @@ def _but_for_sure_rows(
     others = inverse_curvature(objective, theta, some, functools.partial(_curvature, objective, sure.out))
     if others is None or not _within(objective, rows, theta, rest, others):
         return None
+    if others.dropped:  # which rank these rows have exactly is not known
+        return None
     spreads = spread(objective, some, theta, others, sure.out.classes).each(some)
-    bound = _verified(objective, some, theta, rest, others.norm(rest), others, spreads, sure.out)
+    bound = _verified(objective, some, theta, rest, Digits(objective, rows, theta), others, spreads, sure.out)
     return None if bound is None else sure.loss + bound
 
 
@@ -180,6 +189,35 @@ def _total(c: Array) -> float:
     return float(c.sum() if c.ndim == 1 else np.einsum("ikk->", c))
 
 
+def _dropped_nothing(objective: ModelObjective, rows: Rows, theta: Array, inverse: Inverse) -> bool:
+    """Whether J is exactly flat along the directions that the inverse has lost, as the cells have it.
+
+    A direction of 1e-14 of a column's size is lost in a matrix of second derivatives, and yet large weights along it can
+    lower J. There must be no more such directions, seen as combinations of columns, than the exact rank leaves.
+    """
+    if inverse.null is None or not inverse.dropped:
+        return True
+    p = len(theta)
+    lost = inverse.null.shape[1] if theta.ndim == 1 else _lost_columns(theta, inverse)
+    if lost <= p - min(p, rows.m):  # columns that are more than the rows depend on one another in any case
+        return True
+    found = column_rank(rows, objective.scaling.intercept)
+    return found is not None and lost <= p - found
+
+
+def _lost_columns(theta: Array, inverse: Inverse) -> int:
+    """How many combinations of columns lie among the lost directions of several classes."""
+    assert inverse.null is not None
+    ways = (inverse.null / inverse.size[:, None]).reshape(*theta.shape, -1)
+    ways = ways / np.linalg.norm(ways, axis=(0, 1))
+    ways = ways - ways.mean(axis=1, keepdims=True)  # shifting all classes alike is no combination of columns
+    if float(np.abs(ways).max(initial=0.0)) <= LOST:
+        return 0
+    size = np.sqrt(np.mean(np.square(inverse.size.reshape(theta.shape)), axis=1))
+    values = np.linalg.svd(ways.reshape(len(theta), -1) * size[:, None], compute_uv=False)
+    return int(np.sum(values > LOST * values[0]))
+
+
 def _within(objective: ModelObjective, rows: Rows, theta: Array, s: Array, inverse: Inverse) -> bool:
     """Whether the subgradient lies in the range of H, but for round-off in the gradient that it was made from.
 
@@ -188,14 +226,7 @@ def _within(objective: ModelObjective, rows: Rows, theta: Array, s: Array, inver
     if inverse.null is None:
         return True
 
-    def sizes(batch: Batch) -> tuple[float, Array]:
-        r = objective.weighted(objective.loss.slope(batch.y, objective.forward(theta, batch)), batch)
-        return float(np.sum(r * r) * batch.share), objective.scaling.gathered_squares(
-            batch.X, np.full(len(batch.y), batch.share)
-        )
-
-    r_square, x_square = rows.sum(sizes)
-    noise = ROUND_OFF * np.sqrt(r_square) * np.sqrt(x_square)  # of a sum of r_i x_ij, per coordinate
+    noise = ROUND_OFF * Digits(objective, rows, theta).sums()  # of a sum of r_i x_ij, per coordinate
     noise = np.repeat(noise, s.size // len(noise))
     own = s / inverse.size
     rounding = np.abs(inverse.null).T @ (noise / inverse.size) + ROUND_OFF * float(np.linalg.norm(own))
@@ -237,8 +268,9 @@ def ridge_bound(objective: ModelObjective, rows: Rows, theta: Array, s: Array) -
     l2 = objective.penalty.curvature
     if not l2:
         return None
+    digits = Digits(objective, rows, theta)
     if not objective.scaling.intercept:
-        return float(np.vdot(s, s)) / (2.0 * l2)
+        return (float(np.linalg.norm(s)) + digits.slope()) ** 2 / (2.0 * l2)
     shift = best_shift(objective, rows, functools.partial(objective.forward, theta), theta[0].size)
     if shift is None:
         return None
@@ -246,4 +278,4 @@ def ridge_bound(objective: ModelObjective, rows: Rows, theta: Array, s: Array) -
     settled[-1] += shift if theta.ndim == 2 else shift[0]
     J, g = objective.value_and_grad(settled, rows)
     sw, _ = objective.scaling.split(objective.least_slope(settled, g))
-    return max(objective.value(theta, rows) - J, 0.0) + float(np.vdot(sw, sw)) / (2.0 * l2)
+    return max(objective.value(theta, rows) - J, 0.0) + (float(np.linalg.norm(sw)) + digits.slope()) ** 2 / (2.0 * l2)

@@ -17,6 +17,7 @@ from fallline.quality import check_quality
 from fallline.rates.constant import Constant
 from fallline.reliability import reliability_of
 from fallline.result import Result
+from fallline.rounding import loss_rounding
 from fallline.rows._base import Rows
 from fallline.rows.intake import Named
 from fallline.ruling import rule
@@ -35,43 +36,44 @@ if TYPE_CHECKING:
 Array = NDArray[np.floating]
 
 ROUNDED = 1e-9  # of J: a loss that is higher by no more is the same
+NOTHING = 1e-12  # of the loss of the best constant: if rounding does no more to J, a bound of that size is one of zero
+MORE = 100.0  # times the rounding that was expected at the start: what is more comes from weights that have grown large
+FLOOR_ROWS = 4096  # are enough to know the size of what rounding does
 
 
 def conclude_model(
     stage: Stage, job: Job, data: Named, constant: Any, settings: dict[str, Any], seconds: float
 ) -> Result:
     """The Result of a model's run."""
-    objective, plan, run = stage[:3]
-    theta, J, g = _finish(objective, job.rows, run, exact=plan.precondition is not None)
-    gap = _final_gap(objective, stage, theta, J, g, run, job.settings.tol)
-    excess = objective.loss.excess - stage.form.excess
-    if excess:  # a ladder's last rung stands for a loss with corners, which it exceeds by at most that
-        own = replace(objective, loss=stage.form)
-        lowest = None if gap is None else J - gap - excess  # of what the loss itself can come to
-        J = own.value(theta, job.rows)
+    trained, plan, run = stage[:3]
+    own = trained.loss is stage.form  # else a smooth loss stands for the one that was asked for
+    objective = trained if own else replace(trained, loss=stage.form)
+    theta, J, g = _finish(trained, job.rows, run, exact=plan.precondition is not None)
+    gap = _final_gap(trained, stage, theta, J, g, run, job.settings.tol)
+    if not own:
+        lowest = None if gap is None else J - gap - (trained.loss.excess - stage.form.excess)
+        J, g = objective.value_and_grad(theta, job.rows)
         gap = None if lowest is None else max(J - lowest, 0.0)
     if job.summary.hides_columns:  # which no proof covers
         gap = None
         run.ending = run.ending._replace(gap=None)
-    if gap is not None and len(run.history) and run.history.full_loss[-1] - J <= ROUNDED * abs(J):
+        run.history.forget_gaps()
+    coef, intercept, theta, J, gap = _as_returned(objective, job, theta, J, gap)
+    rounding = loss_rounding(objective, theta, _few(job))
+    gap = None if gap is None else gap + rounding
+    small = rounding <= max(NOTHING * stage.worst, MORE * stage.resolution)
+    floor = stage.floor + (rounding if small else 0.0)
+    run.history.widen_gaps(rounding)
+    if gap is not None and len(run.history) and abs(run.history.full_loss[-1] - J) <= max(ROUNDED * abs(J), rounding):
         run.history.amend(gap=gap)  # where it ended; the best may have been before
     before = evidence_before(job, objective, plan, run.history, stage.resolution)
-    proved = gap is not None and (gap <= job.settings.tol * J or gap <= stage.floor)
+    proved = gap is not None and (gap <= job.settings.tol * J or gap <= floor)
     apart = separation(objective, job.rows, theta, data.names, proved)
     ruling = rule(
-        run, J, gap, job.settings.tol, stage.floor,
+        run, J, gap, job.settings.tol, floor,
         plain=before.plain_descent, separated=apart.kind, noisy=lies_on_noise(before),
     )  # fmt: skip
-    coef, intercept = job.scaling.outward(theta)
-    # The change of units may miss a bound by a digit; constant columns know none.
-    kept = job.settings.penalty.project(coef)
-    if job.scaling.intercept:
-        intercept = intercept - job.scaling.shift @ (kept - coef)
-    coef = kept
-    if np.ndim(intercept) == 1 and objective.loss.link == "softmax":
-        coef, intercept = centred(coef, intercept, free=objective.penalty.smooth and not objective.penalty.curvature)
-    known = objective.loss is job.form
-    baseline = stage.worst if known else constant_loss(objective.loss, job.rows, constant)
+    baseline = stage.worst if own else constant_loss(objective.loss, job.rows, constant)
     check = None if job.held is None else check_quality(objective, job.held, theta, constant)
     evidence = evidence_after(before, job, objective, run, theta, J, gap, ruling, apart, baseline, check)
     told: Inference | str = "inference=True was not given."
@@ -79,6 +81,7 @@ def conclude_model(
         told = "the classes are separated perfectly, so there is no best weight to be sure of."
         told = told if apart.kind else infer(objective, job.rows, theta, g, data.names, data.classes)
     begin = run.path[0][1] if run.path else theta
+    curved = objective if objective.loss.smooth else trained
     outer = np.concatenate([coef, np.asarray(intercept)[None]]) if job.scaling.intercept else coef
     return Result(
         theta=outer, coef=coef, intercept=float(intercept) if np.ndim(intercept) == 0 else intercept,
@@ -94,9 +97,34 @@ def conclude_model(
         settings=settings, encoder=job.source.encoder, stop_reason=run.ending.reason, seconds=seconds,
         passes=run.passes, steps=run.steps, inference=told if isinstance(told, Inference) else None,
         no_inference=told if isinstance(told, str) else "",
-        bowl=bowl_of(objective, job.rows, begin, theta, data.names, job.settings.seed) if objective.loss.smooth else None,
+        bowl=bowl_of(curved, job.rows, begin, theta, data.names, job.settings.seed) if curved.loss.smooth else None,
         path=path_of(run),
     )  # fmt: skip
+
+
+def _few(job: Job) -> Rows:
+    """Rows that are enough to know what rounding does."""
+    return job.rows.sample(FLOOR_ROWS, np.random.default_rng(job.settings.seed))
+
+
+def _as_returned(
+    objective: ModelObjective, job: Job, theta: Array, J: float, gap: float | None
+) -> tuple[Array, Any, Array, float, float | None]:
+    """(coefficients, intercept) in the units of the data, and theta, J and the bound for just these."""
+    coef, intercept = job.scaling.outward(theta)
+    # The change of units may miss a bound by a digit; constant columns know none.
+    kept = job.settings.penalty.project(coef)
+    classes = np.ndim(intercept) == 1 and objective.loss.link == "softmax"
+    if not classes and np.array_equal(kept, coef):
+        return coef, intercept, theta, J, gap
+    if job.scaling.intercept:
+        intercept = intercept - job.scaling.shift @ (kept - coef)
+    coef = kept
+    if classes:
+        coef, intercept = centred(coef, intercept, free=objective.penalty.smooth and not objective.penalty.curvature)
+    theta = job.scaling.inward(coef, intercept)
+    there = objective.value(theta, job.rows)
+    return coef, intercept, theta, there, None if gap is None else gap + max(there - J, 0.0)
 
 
 def path_of(run: Run) -> Array | None:
@@ -143,8 +171,11 @@ def _final_gap(
 ) -> float | None:
     """The bound that ended the run, else one more try at the best parameters.
 
-    The last proximal step leads to a J that is no higher than where the run ended, or the bound is made anew.
+    The last proximal step leads to a J that is no higher than where the run ended, or the bound is made anew. None where
+    the loss that was trained bounds the one that was asked for from neither side.
     """
+    if objective.loss is not stage.form and not objective.loss.excess:
+        return None
     if run.ending.gap is not None and J <= run.best.J:
         return run.ending.gap
     if not (np.isfinite(theta).all() and np.isfinite(g).all()):

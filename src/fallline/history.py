@@ -85,6 +85,14 @@ class History:
         for name, value in values.items():
             self._data[: self._length][at, _INDEX[name]] = value
 
+    def widen_gaps(self, rounding: float) -> None:
+        """Add what rounding does to J to every bound."""
+        self._data[: self._length, _INDEX["gap"]] += rounding
+
+    def forget_gaps(self) -> None:
+        """No bound holds."""
+        self._data[: self._length, _INDEX["gap"]] = np.nan
+
     def of_sample(self, rows: int, of: int) -> History:
         """The same as the record of a run on a sample, `rows` `of` all: what it says of all rows is not known."""
         columns = self.to_dict() | {name: np.full(len(self), np.nan) for name in ("full_loss", "full_gradient_norm")}

@@ -8,12 +8,14 @@ import numpy as np
 
 from fallline.curved import inverse_curvature
 from fallline.objective import ModelObjective
+from fallline.rounding import terms_of
 from fallline.rows._base import Array, Batch, Rows
 from fallline.rows.arrays import ArrayRows
 
 GROWN = 3.0  # weight of a standardised column: an odds ratio of 20 for one standard deviation is worth a question
 MOST_NUMBERS = 200_000  # of X in a linear program, which takes a second then
 DRIFT = 0.5  # of a row's log odds: where an optimum exists, the step that is left near it moves no row so far
+SIDE = 1e-14  # of the terms of a prediction: a margin that is smaller may be rounding
 MARGIN = 1e-6  # of the program's best: less is rounding
 
 
@@ -47,11 +49,16 @@ def separated(objective: ModelObjective, rows: Rows, theta: Array) -> bool:
         if batch.offset is not None:
             z = z - (batch.offset if z.ndim == 1 else batch.offset[:, None])  # an offset does not grow with theta
         if z.ndim == 1:
-            return int(np.sum(np.where(batch.y == 1.0, z, np.where(batch.y == 0.0, -z, -1.0)) <= 0.0))
-        own = np.take_along_axis(z, batch.y.astype(int)[:, None], axis=1)
-        others = z.copy()
-        np.put_along_axis(others, batch.y.astype(int)[:, None], -np.inf, axis=1)
-        return int(np.sum(own[:, 0] <= others.max(axis=1)))
+            margin = np.where(batch.y == 1.0, z, np.where(batch.y == 0.0, -z, -1.0))
+        else:
+            own = np.take_along_axis(z, batch.y.astype(int)[:, None], axis=1)
+            others = z.copy()
+            np.put_along_axis(others, batch.y.astype(int)[:, None], -np.inf, axis=1)
+            margin = own[:, 0] - others.max(axis=1)
+        if np.any(margin <= 0.0):
+            return 1
+        size = terms_of(objective, theta, batch)  # a side is proved only where it is not a matter of rounding
+        return int(np.sum(margin <= SIDE * (size if size.ndim == 1 else 2.0 * size.max(axis=1))))
 
     return not any(map(wrong, rows.blocks()))  # most often the first block has one
 

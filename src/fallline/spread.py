@@ -75,18 +75,21 @@ def spread(
 def _of_classes(objective: ModelObjective, theta: Array, inverse: Inverse, less: NDArray[np.bool_] | None) -> Spread:
     """sqrt(x^T (N_kk + N_qq - N_kq - N_qk) x), N = M^-1, of the widest pair of classes k and q; and of each beside y's."""
     p, classes = theta.shape
-    N = (inverse.root @ inverse.root.T).reshape(p, classes, p, classes)
+    root = inverse.root.reshape(p, classes, -1)
     pairs = [(k, q) for k in range(classes) for q in range(k)]
-    forms = [N[:, k, :, k] + N[:, q, :, q] - N[:, k, :, q] - N[:, q, :, k] for k, q in pairs]
+    # A triangular factor F of each form, F^T F = (root_k - root_q) (root_k - root_q)^T: as a difference of entries of N, where
+    # these are large, the form would keep no digits.
+    factors = [np.asarray(np.linalg.qr((root[:, k] - root[:, q]).T, mode="r")) for k, q in pairs]
 
-    def square(form: Array, inner: Array) -> Array:
-        return np.asarray(np.einsum("ip,ip->i", inner @ form, inner))
+    def square(factor: Array, inner: Array) -> Array:
+        moved = inner @ factor.T
+        return np.asarray(np.einsum("ip,ip->i", moved, moved))
 
     def of(batch: Batch) -> Array:
         inner = objective.scaling.rows(batch.X)
         squares = np.zeros(len(inner))
-        for (k, q), form in zip(pairs, forms, strict=True):
-            own = square(form, inner)
+        for (k, q), factor in zip(pairs, factors, strict=True):
+            own = square(factor, inner)
             if less is not None:
                 some = less[batch.first : batch.first + len(inner)]
                 own[some[:, k] | some[:, q]] = 0.0
@@ -96,10 +99,10 @@ def _of_classes(objective: ModelObjective, theta: Array, inverse: Inverse, less:
     def beside(batch: Batch) -> Array:
         inner, y = objective.scaling.rows(batch.X), batch.y.astype(np.intp)
         squares = np.zeros((len(inner), classes))
-        for (k, q), form in zip(pairs, forms, strict=True):
+        for (k, q), factor in zip(pairs, factors, strict=True):
             for one, other in ((k, q), (q, k)):
                 mine = y == one
-                squares[mine, other] = square(form, inner[mine])
+                squares[mine, other] = square(factor, inner[mine])
         return np.sqrt(np.maximum(squares, 0.0))
 
     return Spread(of, theta.size, beside)

@@ -88,6 +88,13 @@ class Loss(abc.ABC):
         `weight` is (m,) and sums to more than zero; `offset` is added to z, or None.
         """
 
+    def term_size(self, y: Array, z: Array) -> Array:
+        """The size of the largest terms that cancel in phi(y, z), shape (m,): phi is off by a rounding of that.
+
+        Zero where there are none; formulas such as mu - y z are sums of terms that may be much larger than phi.
+        """
+        return np.zeros(len(y))
+
     def conjugate(self, y: Array, u: Array) -> Array | None:
         """phi*(y, u) = sup_z (u z - phi(y, z)), shape (m,), infinite where u is no slope that phi can have.
 

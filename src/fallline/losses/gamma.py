@@ -44,6 +44,9 @@ class Gamma(Loss):
     def curvature_bound(self) -> float | None:
         return None
 
+    def term_size(self, y: Array, z: Array) -> Array:
+        return self.curvature(y, z) + np.abs(z) + np.abs(np.log(y)) + 1.0
+
     def conjugate(self, y: Array, u: Array) -> Array:
         a = np.where(u < 1.0, 1.0 - u, np.nan)
         found: Array = np.where(u < 1.0, a * np.log(a / y) - a + 1.0 + np.log(y), np.inf)

@@ -47,6 +47,11 @@ class Poisson(Loss):
     def curvature_bound(self) -> float | None:
         return None
 
+    @quiet
+    def term_size(self, y: Array, z: Array) -> Array:
+        own: Array = np.exp(z) + np.abs(y * z) + np.abs(y * np.log(np.where(y > 0.0, y, 1.0))) + y
+        return own
+
     def conjugate(self, y: Array, u: Array) -> Array:
         return negative_entropy(y + u) - u - negative_entropy(y)
 

@@ -65,6 +65,10 @@ class Softmax(Loss):
     def curvature_bound(self) -> float | None:
         return 0.5
 
+    def term_size(self, y: Array, z: Array) -> Array:
+        largest: Array = np.abs(z).max(axis=1)
+        return largest
+
     def conjugate(self, y: Array, u: Array) -> Array:
         p = u.copy()
         p[np.arange(len(y)), y.astype(np.intp)] += 1.0
