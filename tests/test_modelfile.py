@@ -301,30 +301,22 @@ def _only_old(path: Path) -> Iterator[Path]:
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-class Full:
-    """A file on a disk that fills up half way."""
-
-    def __init__(self, file: Any) -> None:
-        self.file = file
-
-    def __enter__(self) -> Full:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.file.close()
-
-    def write(self, data: bytes) -> int:
-        self.file.write(data[: len(data) // 2])
-        self.file.flush()
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 def test_a_disk_that_fills_up_while_writing(only_old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.fdopen
-    monkeypatch.setattr(os, "fdopen", lambda *a, **k: Full(real(*a, **k)))
-    with pytest.raises(ModelFileError, match="was not written: the disk is full. Nothing was changed"):
-        save_model(some_result(), only_old)
-    monkeypatch.undo()
+    real, left = os.write, [1000]
+
+    def write(handle: int, data: Any) -> int:
+        """As a disk does: what fits is taken, and the next attempt tells why there was no more."""
+        if not left[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken = real(handle, data[: left[0]])
+        left[0] -= taken
+        return taken
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        with pytest.raises(ModelFileError, match="was not written: the disk is full. Nothing was changed"):
+            save_model(some_result(), only_old)
+    assert left == [0]
 
 
 @pytest.mark.parametrize(("call", "code", "words"), [
@@ -383,12 +375,8 @@ def test_a_read_only_folder_and_file(path: Path) -> None:
 def test_places_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no such folder"):
         save_model(some_result(), tmp_path / "none" / "model.fall")
-    with pytest.raises(ModelFileError, match="is a folder or a device"):
+    with pytest.raises(ModelFileError, match="is a folder"):
         save_model(some_result(), tmp_path)
-    if os.path.exists(os.devnull):
-        with pytest.raises(ModelFileError, match="is a folder or a device"):
-            save_model(some_result(), os.devnull)
-        assert not Path(os.devnull).is_file()
     assert list(tmp_path.iterdir()) == []
     for path in (3, None):
         with pytest.raises(SettingTypeError, match="must be a file name"):

@@ -205,7 +205,7 @@ def test_the_figure_has_labels_and_is_written_whole(result: fallline.Result, tmp
     assert {"training loss", "check loss", "best"} <= set(labels)
     save_png(axes, tmp_path / "c.png")
     assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG" and len(list(tmp_path.iterdir())) == 1
-    with pytest.raises(fallline.FalllineError, match="cannot be written"):
+    with pytest.raises(fallline.OutputError, match="no such folder"):
         save_png(axes, tmp_path / "nowhere" / "c.png")
     curves = excess_curves({"descent": result})
     passes, excess = curves["descent"]

@@ -45,7 +45,7 @@ _HOMES = {
     "fallline.symptoms": ("explain",),
     "fallline.errors": (
         "FalllineError", "SettingError", "SettingTypeError", "DataError", "TargetError", "SchemaError",
-        "ModelFileError", "GradientError", "MissingExtraError", "DivergenceWarning",
+        "ModelFileError", "OutputError", "GradientError", "MissingExtraError", "DivergenceWarning",
     ),
     "fallline.losses.squared": ("Squared",),
     "fallline.losses.logistic": ("Logistic",),

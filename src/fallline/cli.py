@@ -1,21 +1,20 @@
 """The command line: ``fallline fit``, ``predict``, ``compare``, ``export``, ``explain``, ``demo``.
 
 Commands are imported when they are run, so ``fallline --help`` is quick. Data goes to standard output, words for
-people to standard error. Exit codes: 0 finished, 1 internal error, 2 usage, 3 diverged or no finite optimum, 4 data
-refused, 5 unfinished, 6 warnings under --strict.
+people to standard error. Exit codes: 0 finished, 1 internal error or broken off by Ctrl-C, 2 usage, 3 diverged or no
+finite optimum, 4 data refused, 5 unfinished, 6 warnings under --strict, 7 not all could be written.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import sys
 from typing import Any
 
 import click
 
 from fallline import __version__
-from fallline.errors import FalllineError
+from fallline.errors import FalllineError, OutputError
 
 COMMANDS = {
     "fit": "Train a model on a table and say how it went.",
@@ -56,6 +55,21 @@ class Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command; words for people that could not be written are an error once the work is done."""
+        from fallline.commands.standard_output import checked_streams
+
+        with checked_streams() as words_are_lost:
+            try:
+                return super().main(*args, **extra)
+            except FalllineError as error:  # of --help and --version, which are no commands
+                click.echo(f"error: {error}", err=True)
+                raise SystemExit(error.exit_code) from None
+            except SystemExit as end:
+                if end.code or not words_are_lost():
+                    raise
+                raise SystemExit(OutputError.exit_code) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -65,9 +79,6 @@ class Lazy(click.Group):
             ctx.exit(error.exit_code)
         except (click.exceptions.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
             raise
-        except BrokenPipeError:  # `fallline predict ... | head`: the reader has had enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
         except Exception as error:
             if os.environ.get("FALLLINE_DEBUG"):
                 raise

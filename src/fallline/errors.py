@@ -9,6 +9,7 @@
     |   |-- TargetError                  the target column
     |   `-- SchemaError                  columns that do not fit the model
     |-- ModelFileError    (ValueError)   a file that is not a model of ours; exit code 4
+    |   `-- OutputError                  what was made and cannot be written; exit code 7
     |-- GradientError     (ValueError)   a user's gradient that is not the gradient; exit code 4
     `-- MissingExtraError (ImportError)  an optional library that is not installed; exit code 2
 
@@ -78,6 +79,12 @@ class ModelFileError(FalllineError, ValueError):
     """A file that is not a fallline model, is damaged, or is of a newer version."""
 
     exit_code = 4
+
+
+class OutputError(ModelFileError):
+    """What was made cannot be written: a full disk, no permission, no such folder, a reader that went away."""
+
+    exit_code = 7
 
 
 class GradientError(FalllineError, ValueError):

@@ -12,18 +12,16 @@ everything is checked as if there were none. The same result gives the same byte
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallline import __version__
-from fallline.errors import ModelFileError, SettingError, SettingTypeError
+from fallline.atomic_write import as_path, write_whole
+from fallline.errors import ModelFileError
 from fallline.modelparts import Tensors, put_together, take_apart
 from fallline.modelvalues import known, printable
 
@@ -35,26 +33,16 @@ OLDEST = 1  # format that is still read
 KEY = "fallline"  # in the metadata of safetensors
 MOST_HEADER = 64 * 2**20  # bytes, a million column names: a longer header is refused before it is read
 ROOM = 2**16  # of them for what says where the tensors are
-WRITE_ERRORS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would be larger than is allowed",
-    errno.EROFS: "the disk is read-only",
-    errno.EACCES: "there is no permission to write there",
-    errno.EPERM: "there is no permission to write there",
-    errno.ENOENT: "there is no such folder",
-    errno.ENOTDIR: "there is no such folder",
-}
 
 
 def save_model(result: Result, path: str | Path) -> None:
-    """Write `result` to `path`: beside it first, then renamed, so that an existing file is replaced whole or not.
+    """Write `result` to `path`: an existing file is replaced whole or not at all, a device or a pipe is written to.
 
     Of a history of more than 5,000 rows that many are kept, evenly, with the first, the last, the lowest, the steps of
     findings, and rejected steps and epoch ends as far as half of the room goes. A penalty or an optimizer that is not
     of fallline's families is left out, for predictions do not need it; a model with such a loss cannot be saved.
 
-    Raises ModelFileError when the file cannot be written: a full disk, no permission, no such folder.
+    Raises OutputError when the file cannot be written: a full disk, no permission, no such folder.
     """
     from safetensors.numpy import save
 
@@ -75,7 +63,7 @@ def load_model(path: str | Path) -> dict[str, Any]:
 
     Raises ModelFileError, in one sentence, for a file that is missing, damaged, not a model, or of a newer version.
     """
-    target = _as_path(path)
+    target = as_path(path)
     try:
         return put_together(*_read(target))
     except ModelFileError as error:
@@ -98,16 +86,6 @@ def _digest(model: dict[str, Any], tensors: Tensors) -> str:
         digest.update(_dumps([name, tensor.dtype.itemsize, tensor.shape]).encode())
         digest.update(tensor.astype(tensor.dtype.newbyteorder("<"), copy=False).tobytes())
     return digest.hexdigest()
-
-
-def _as_path(path: Any) -> Path:
-    try:
-        text = os.fsdecode(os.fsencode(path))
-    except (TypeError, UnicodeError):
-        raise SettingTypeError(f"path: got {path!r:.80}; it must be a file name.") from None
-    if "\0" in text or not text:
-        raise SettingError(f"path: got {text!r:.80}; it must be a file name.")
-    return Path(text)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
@@ -166,31 +144,3 @@ def _tensors(data: bytes) -> Tensors:
     except SafetensorError as error:
         raise ModelFileError(f"the file is damaged ({printable(str(error))}).") from None
     return {name: tensor.astype(tensor.dtype.newbyteorder("=")) for name, tensor in tensors.items()}
-
-
-def write_whole(given: str | Path, data: bytes) -> None:
-    """Write beside the path, then rename: after an error nothing is left, and what was there still is."""
-    path = _as_path(given)
-    target = Path(os.path.realpath(path))  # the file behind a link, not the link
-    part = target.parent / f".{secrets.token_hex(8)}.part"
-    try:
-        before = target.stat() if target.exists() else None
-        if before is not None and not stat.S_ISREG(before.st_mode):
-            raise ModelFileError(f"{path} is a folder or a device; give the name of a file for the model.")
-        if before is not None and not os.access(target, os.W_OK):
-            raise PermissionError(errno.EACCES, "read-only")
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if before is not None:
-                os.chmod(part, stat.S_IMODE(before.st_mode))
-            os.replace(part, target)
-        finally:
-            with contextlib.suppress(OSError):  # it is gone when it was renamed
-                os.unlink(part)
-    except OSError as error:
-        why = WRITE_ERRORS.get(error.errno or 0, error.strerror or str(error))
-        raise ModelFileError(f"{path} was not written: {why}. Nothing was changed.") from None

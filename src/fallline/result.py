@@ -210,7 +210,7 @@ class Result(Exports):
     def report(self, path: str | Path, *others: Result) -> Path:
         """Write a page about this run to `path`: one HTML file that needs no network; `others` are compared with it.
 
-        Raises ModelFileError when it cannot be written.
+        Raises OutputError when it cannot be written.
         """
         from fallline.report.page import write_page
 
@@ -220,7 +220,8 @@ class Result(Exports):
     def save(self, path: str | Path) -> Path:
         """Write the model, its history and the data summary (no rows) to `path`: safetensors with JSON, no pickle.
 
-        An existing file is replaced only when the new one is complete. Raises ModelFileError when it cannot be written.
+        An existing file is replaced only when the new one is complete, and keeps its permissions. To a device or a pipe the
+        bytes are written. Raises OutputError when it cannot be written.
         """
         from fallline.modelfile import save_model
 

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 AGAIN = 3.0  # seconds after a press in which another one aborts, whichever run it meets: a loop of short fits ends too
+PATIENCE = 3  # presses of Ctrl-C that end even the writing of a model
 
 _abrupt: ContextVar[bool] = ContextVar("fallline_abrupt", default=False)
 _pressed_at = -math.inf
@@ -46,6 +47,30 @@ def stopping_gently(program: bool = False) -> Iterator[Callable[[], bool]]:
     finally:
         if signal.getsignal(signal.SIGINT) is note:  # else a callback has set its own meanwhile
             signal.signal(signal.SIGINT, signal.default_int_handler if handler is None else handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within: Ctrl-C does nothing, so that what took long to make is written whole.
+
+    Pressed ``PATIENCE`` times it raises KeyboardInterrupt, for writing to a pipe may wait for a reader who never comes.
+    """
+    presses = 0
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal presses
+        presses += 1
+        if presses >= PATIENCE:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler if handler is None else handler)
 
 
 @contextmanager

@@ -13,8 +13,8 @@ def command(code: str | None) -> None:
     from fallline.verdict import Verdict
 
     if code is not None:
-        click.echo(explain(code))
-        return
-    for name, symptom in symptoms().items():
-        click.echo(f"{name}  {symptom.summary}")
-    click.echo("\nverdicts: " + ", ".join(Verdict))
+        text = explain(code)
+    else:
+        lines = [f"{name}  {symptom.summary}" for name, symptom in symptoms().items()]
+        text = "\n".join([*lines, "", "verdicts: " + ", ".join(Verdict)])
+    click.echo(text)

@@ -19,21 +19,25 @@ def command(model: Path, form: str, out: Path | None) -> None:
     The SQL expression takes the columns of the table as they are. JSON and ONNX hold the coefficients of the encoded
     columns, by name.
     """
+    from fallline.atomic_write import write_whole
+    from fallline.commands.standard_output import check_standard_output, write_out
     from fallline.commands.training import writable
     from fallline.errors import SettingError
-    from fallline.modelfile import write_whole
     from fallline.result import load
 
     if out is not None:
         writable(out, model)
     elif form == "onnx":
         raise SettingError("--to onnx is no text: say where to write it, as in --out model.onnx.")
+    else:
+        check_standard_output()
     result = load(model)
     if form == "onnx":
         result.to_onnx(out)
         return
     text = result.to_json() if form == "json" else result.to_sql("sqlite" if form == "sqlite" else "ansi")
+    data = (text + "\n").encode()
     if out is None:
-        click.echo(text)
+        write_out(data)
     else:
-        write_whole(out, (text + "\n").encode())
+        write_whole(out, data)

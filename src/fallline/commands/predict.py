@@ -33,7 +33,8 @@ def command(
     Columns may stand in any order, and the target may be there or not. For classes the probability of each is given
     beside the label.
     """
-    from fallline.commands.training import opened, until, writable
+    from fallline.commands.standard_output import check_standard_output, write_out
+    from fallline.commands.training import inputs, opened, until, writable
     from fallline.errors import SettingError
     from fallline.report.console import Console
     from fallline.result import load
@@ -43,7 +44,9 @@ def command(
 
     console = Console.open(plain=plain, quiet=quiet, color=color)
     if out is not None:
-        writable(out, model, Path(file))
+        writable(out, model, *inputs(file))
+    else:
+        check_standard_output()
     result = load(model)
     if result.encoder is None:
         raise SettingError(
@@ -54,7 +57,7 @@ def command(
     with stopping_gently(program=True) as stopped:
         frames = until(stopped, opened(file, memory, result.encoder.kinds))
         if out is None:
-            write_csv(predictor.frames(frames), lambda text: click.echo(text, nl=False))
+            write_csv(predictor.frames(frames), write_out)
         else:
             write_table(predictor.frames(frames), out)
     for sentence in [] if predictor.report is None else predictor.report.sentences():

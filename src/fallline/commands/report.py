@@ -26,7 +26,7 @@ def command(models: tuple[Path, ...], out: Path | None, plain: bool, quiet: bool
     from fallline.result import load
 
     console = Console.open(plain=plain, quiet=quiet, color=color)
-    results = [load(path) for path in models]
     target = writable(out or models[0].with_suffix(".html"), *models)
+    results = [load(path) for path in models]
     write_page(named(models, results), target)
     console.labelled("saved", f"{target}  (open it in a browser; it needs no network)")

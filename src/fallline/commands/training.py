@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fallline.atomic_write import refusal, shown
 from fallline.commands.options import Options, named
 from fallline.errors import SettingError
 from fallline.report.console import Console
@@ -18,7 +22,7 @@ from fallline.rows.arrays import ArrayRows
 from fallline.rows.columns import Levels
 from fallline.rows.slopes import Slopes
 from fallline.rows.stored import StoredRows
-from fallline.stopping import stopping_gently
+from fallline.stopping import stopping_gently, uninterrupted
 from fallline.summary import Provenance
 from fallline.tables import Prepared
 from fallline.threads import one_blas_thread
@@ -88,10 +92,12 @@ def opened(file: str, memory: str | None, kinds: dict[str, str]) -> Iterator[pl.
 def run(
     prepared: Prepared, options: Options, observers: list[Callable[[Any], Any]], optimizer: str | None = None, *,
     start: Result | None = None, given: dict[str, Any] | None = None,
+    keep: Callable[[Result], Result] = lambda result: result,
 ) -> Result:  # fmt: skip
     """Train; Ctrl-C once stops and keeps the best, twice aborts.
 
-    `start`: a run to go on from. `given`: more to keep with the settings.
+    `start`: a run to go on from. `given`: more to keep with the settings. `keep` is called with the result at once, before
+    Ctrl-C can have any other effect than to end the training, and returns the result that is to be told of.
     """
     from fallline.fitting import train_rows
     from fallline.penalties import as_penalty
@@ -111,9 +117,11 @@ def run(
             start=start,
         )  # fmt: skip
         source = Provenance(prepared.source, prepared.holes, prepared.encoder)
-        return train_rows(
+        result = train_rows(
             prepared.rows, prepared.held, prepared.named, prepared.form, settings, source, time.perf_counter()
         )
+        with uninterrupted():
+            return keep(result)
 
 
 def until(stopped: Callable[[], bool], frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -180,20 +188,38 @@ def scaling_told(prepared: Prepared, scale: bool) -> str:
 
 def writable(path: Path, *sources: Path) -> Path:
     """`path` if something can be written there, checked before any work is done."""
-    if path.is_dir():
-        raise SettingError(f"{path}: is a folder; give the name of a file to write.")
-    if not path.parent.is_dir():
-        raise SettingError(f"{path}: there is no folder {str(path.parent)!r}; make it first.")
-    if any(path.exists() and source.exists() and path.samefile(source) for source in sources):
-        raise SettingError(f"{path}: is the file that is being read; give another name to write to.")
+    why = refusal(path)
+    if not why and any(same_file(path, source) for source in sources):
+        why = "is the file that is being read; give another name to write to."
+    if why:
+        raise SettingError(f"{shown(path)}: {why}")
     return path
 
 
+def inputs(file: str) -> list[Path]:
+    """The files that are read where FILE is given: several of a pattern or a folder."""
+    path = Path(file)
+    with contextlib.suppress(OSError, ValueError):
+        if path.is_dir():
+            return [found for found in path.rglob("*") if found.is_file()]
+        if not path.exists():
+            return [Path(found) for found in glob.glob(file, recursive=True)]
+    return [path]
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two names lead to one file; of files that are not there yet, whether the names are the same."""
+    with contextlib.suppress(OSError):
+        return os.path.samefile(one, other)
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
 def drawable(path: Path, *sources: Path) -> Path:
-    """`path` if a picture can be written there."""
-    if path.suffix.lower() not in PICTURES:
-        raise SettingError(f"{path}: pictures are written as {', '.join(PICTURES)}.")
-    return writable(path, *sources)
+    """`path` if a picture can be written there: PNG to a device or a pipe, else as the name ends."""
+    writable(path, *sources)
+    if path.suffix.lower() not in PICTURES and (path.is_file() or not path.exists()):
+        raise SettingError(f"{shown(path)}: pictures are written as {', '.join(PICTURES)}.")
+    return path
 
 
 def _columns_told(prepared: Prepared) -> list[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fallline import __version__
+from fallline.atomic_write import write_whole
 from fallline.exports.linear import LINKS, Linear
-from fallline.modelfile import write_whole
 
 
 def to_json(model: Linear, path: str | Path | None = None) -> str:

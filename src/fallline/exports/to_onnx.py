@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fallline import __version__
+from fallline.atomic_write import write_whole
 from fallline.errors import MissingExtraError, SettingError
 from fallline.exports.linear import Linear
-from fallline.modelfile import write_whole
 
 OPSET = 17  # of 2022: what runtimes of the last years read
 IR = 8

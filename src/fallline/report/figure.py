@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fallline.errors import FalllineError, SettingError
+from fallline.atomic_write import write_whole
+from fallline.errors import SettingError
 from fallline.loggers.notebook import in_notebook
 from fallline.report.losses import curve_of, excess_curves, sampled
 
@@ -92,16 +93,14 @@ def compare_curves(results: dict[str, Result], ax: Axes | None = None) -> Axes:
 
 
 def save_png(axes: Any, path: str | Path) -> None:
-    """Write the figure that `axes` belongs to; an old file is replaced only when the new one is complete."""
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        axes.figure.savefig(beside, dpi=150, bbox_inches="tight", format=path.suffix[1:] or "png")
-        os.replace(beside, path)
-    except OSError as error:
-        raise FalllineError(f"{path}: the figure cannot be written: {error.strerror or error}.") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write the figure that `axes` belongs to, as PNG where the name says nothing else; an old file is replaced whole.
+
+    Raises OutputError when it cannot be written.
+    """
+    drawn, kind = io.BytesIO(), Path(path).suffix[1:].lower()
+    known = kind in axes.figure.canvas.get_supported_filetypes()
+    axes.figure.savefig(drawn, dpi=150, bbox_inches="tight", format=kind if known else "png")
+    write_whole(path, drawn.getvalue())
 
 
 def new_axes(ax: Axes | None) -> Axes:

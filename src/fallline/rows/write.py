@@ -1,4 +1,4 @@
-"""Predictions to a file: CSV or Parquet by its name, written beside and then renamed, so that nothing half is left."""
+"""Predictions to a file: CSV or Parquet by its name, frame by frame; an existing file is replaced when all are there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fallline.errors import FalllineError
+from fallline.atomic_write import writing
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,29 +16,22 @@ PARQUET = (".parquet", ".pq")
 
 
 def write_table(frames: Iterator[pl.DataFrame], path: Path) -> None:
-    """Write the frames to `path` as they come; raises FalllineError with the reason when it cannot be written."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
+    """Write the frames to `path` as they come; raises OutputError with the reason when it cannot be written."""
+    with writing(path) as output:
         if path.suffix.lower() in PARQUET:
-            _parquet(frames, beside)
+            _parquet(frames, output)
         else:
-            with beside.open("w", encoding="utf-8", newline="") as file:
-                write_csv(frames, file.write)
-        beside.replace(path)
-    except OSError as error:
-        raise FalllineError(f"{path}: cannot be written: {error.strerror or error}.") from None
-    finally:
-        beside.unlink(missing_ok=True)
+            write_csv(frames, output.write)
 
 
-def write_csv(frames: Iterator[pl.DataFrame], write: Callable[[str], Any]) -> None:
-    """Write the frames as one CSV, with one header."""
+def write_csv(frames: Iterator[pl.DataFrame], write: Callable[[bytes], Any]) -> None:
+    """Write the frames as one CSV in UTF-8, with one header."""
     for k, frame in enumerate(frames):
-        write(frame.write_csv(include_header=k == 0))
+        write(frame.write_csv(include_header=k == 0).encode())
 
 
-def _parquet(frames: Iterator[pl.DataFrame], path: Path) -> None:
-    """One Parquet file from frames that come one by one, through Polars's streaming writer."""
+def _parquet(frames: Iterator[pl.DataFrame], output: Any) -> None:
+    """One Parquet file from frames that come one by one, through Polars's streaming writer, to an ``Output``."""
     from polars.io.plugins import register_io_source
 
     first = next(frames)
@@ -52,8 +45,10 @@ def _parquet(frames: Iterator[pl.DataFrame], path: Path) -> None:
             raise
 
     try:
-        register_io_source(source, schema=first.schema).sink_parquet(path, maintain_order=True)
+        register_io_source(source, schema=first.schema).sink_parquet(output, maintain_order=True)
     except Exception:
         if failed:
             raise failed[0] from None
+        if output.error is not None:
+            raise output.error from None
         raise

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fallline.atomic_write import write_whole
 from fallline.report.page.content import content
 
 if TYPE_CHECKING:
@@ -33,10 +34,8 @@ def page(results: dict[str, Result]) -> str:
 
 
 def write_page(results: dict[str, Result], path: str | Path) -> Path:
-    """Write the page beside `path`, then rename: an old file is replaced only when the new one is complete."""
-    from fallline.modelfile import write_whole
-
-    write_whole(path, page(results).encode("utf-8"))
+    """Write the page to `path`: an old file is replaced only when the new one is complete."""
+    write_whole(path, page(results).encode("utf-8", "replace"))
     return Path(path)
 
 
