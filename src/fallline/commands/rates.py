@@ -30,7 +30,7 @@ def command(file: Path, **given: Any) -> None:
 
     It trains once, as `fallline fit` would with these options, and saves nothing.
     """
-    from fallline.commands.training import drawable, read, run, settle, show_header
+    from fallline.commands.training import drawable, inputs, read, run, settle, show_header
     from fallline.errors import SettingError
     from fallline.optimizers import as_optimizer
     from fallline.report.console import Console
@@ -39,7 +39,7 @@ def command(file: Path, **given: Any) -> None:
 
     options = Options.taken_from(given)
     console = Console.open(plain=given["plain"], quiet=given["quiet"], color=given["color"])
-    plot = drawable(given["plot"], file) if given["plot"] else None
+    plot = drawable(given["plot"], *inputs(str(file))) if given["plot"] else None
     if options.optimizer != "auto":
         as_optimizer(options.optimizer)
     settle(options)
