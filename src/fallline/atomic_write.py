@@ -31,7 +31,7 @@ WRITE_ERRORS: Final = {
     errno.ENOENT: "there is no such folder",
     errno.ENOTDIR: "there is no such folder",
     errno.EISDIR: "it is a folder; give the name of a file",
-    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENAMETOOLONG: "the name is too long; give a shorter one",
     errno.EPIPE: "the program that was reading it has ended",
     errno.EBADF: "it is closed",
 }

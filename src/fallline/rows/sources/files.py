@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import glob
 import re
-import shutil
-import sys
-import tempfile
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +48,9 @@ def scan_files(path: str | Path) -> Source:
     ``year=2024`` become columns (hive partitions).
     """
     if str(path) == "-":
-        return _standard_input()
+        from fallline.rows.sources.standard_input import StandardInput
+
+        return StandardInput()
     if is_remote(path):
         return _scanned([str(path)], str(path), _suffix(str(path)), None, hive=False)
     given = str(path)
@@ -69,21 +67,6 @@ def scan_files(path: str | Path) -> Source:
     hive = len(files) > 1 and any("=" in part for part in files[0].parts)
     source = _scanned([str(file) for file in files], given, suffix, stamp(files), hive, size)
     source.files = files
-    return source
-
-
-def _standard_input() -> Source:
-    """CSV from standard input, by way of a file: its columns are typed before they are read."""
-    folder = Path(tempfile.mkdtemp(prefix="fallline-"))
-    spool = folder / "input.csv"
-    with spool.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    try:
-        source = TextSource([existing(spool)], "standard input", None, spool.stat().st_size)
-    except DataError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise DataError(str(error).replace(str(spool), "standard input (which must be CSV)")) from None
-    weakref.finalize(source, shutil.rmtree, folder, ignore_errors=True)
     return source
 
 
