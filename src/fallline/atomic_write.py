@@ -82,7 +82,7 @@ def writing(given: str | Path) -> Iterator[Output]:
     try:
         in_place = _is_written_in_place(path)
     except OSError as error:
-        raise _unwritten(path, error) from None
+        raise unwritten(path, error) from None
     with _in_place(path) if in_place else _replaced(path) as output:
         yield output
 
@@ -124,7 +124,7 @@ class Output:
             try:
                 rest = rest[os.write(self._handle, rest) :]
             except OSError as error:
-                self.error = _unwritten(self._path, error, self._before)
+                self.error = unwritten(self._path, error, self._before)
                 raise self.error from None
         return len(data)
 
@@ -132,7 +132,8 @@ class Output:
         """Nothing is held back."""
 
 
-def _unwritten(path: Path, error: OSError, before: str = " Nothing was changed.") -> OutputError:
+def unwritten(path: Path, error: OSError, before: str = " Nothing was changed.") -> OutputError:
+    """The error to raise for one of the system; `before` is a sentence about what was there."""
     return OutputError(f"{shown(path)} was not written: {why_not(error)}.{before}")
 
 
@@ -140,7 +141,7 @@ def _status(path: str | Path) -> os.stat_result | None:
     """What is there, behind links; None where there is nothing."""
     try:
         return os.stat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
@@ -176,7 +177,7 @@ def _in_place(path: Path) -> Iterator[Output]:
         else:
             handle = os.open(path, os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
-        raise _unwritten(path, error) from None
+        raise unwritten(path, error) from None
     try:
         yield Output(handle, path, "")
     except BaseException:
@@ -186,7 +187,7 @@ def _in_place(path: Path) -> Iterator[Output]:
     try:
         os.close(handle)
     except OSError as error:
-        raise _unwritten(path, error, "") from None
+        raise unwritten(path, error, "") from None
 
 
 @contextlib.contextmanager
@@ -198,13 +199,13 @@ def _replaced(path: Path) -> Iterator[Output]:
             raise PermissionError(errno.EACCES, "read-only")
         part = _Part(target, before)
     except OSError as error:
-        raise _unwritten(path, error) from None
+        raise unwritten(path, error) from None
     try:
         yield Output(part.handle, path, " Nothing was changed.")
         try:
             part.put_in_place()
         except OSError as error:
-            raise _unwritten(path, error) from None
+            raise unwritten(path, error) from None
     finally:
         part.discard()
     _flush_folder(path, os.path.dirname(target))
@@ -220,9 +221,13 @@ class _Part:
     def __init__(self, target: str, before: os.stat_result | None) -> None:
         self.target, self.before = target, before
         self.name = ""  # it has none yet
-        self.handle = self._unnamed()
-        if self.handle < 0:
-            self._create()
+        self.handle = -1
+        try:
+            if not self._open_unnamed():
+                self._create()
+        except BaseException:
+            self.discard()
+            raise
 
     def put_in_place(self) -> None:
         """Bring it to the disk and give it its name."""
@@ -248,31 +253,31 @@ class _Part:
                 os.unlink(self.name)
 
     def _mode(self) -> int:
-        """As what it is made: a new file as the umask has it, one that replaces another is private until it is like it."""
+        """What it is made with: a new file has what the umask leaves, one that replaces another gets the old one's mode."""
         return 0o666 if self.before is None else PRIVATE
 
-    def _unnamed(self) -> int:
-        """A file without a name in the folder; -1 where there is none such."""
+    def _open_unnamed(self) -> bool:
+        """Open a file without a name in the folder, where there are such."""
         if not hasattr(os, "O_TMPFILE") or not os.path.isdir("/proc/self/fd"):
-            return -1
+            return False
         try:
-            handle = os.open(os.path.dirname(self.target), os.O_RDWR | os.O_TMPFILE, self._mode())
+            self.handle = os.open(os.path.dirname(self.target), os.O_RDWR | os.O_TMPFILE, self._mode())
         except OSError:  # where there is another reason than the file system, the next attempt tells it
-            return -1
-        self._hide(handle)
-        return handle
+            return False
+        self._hide()
+        return True
 
     def _create(self) -> None:
         name = self._beside()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         self.handle = os.open(name, flags, self._mode())
         self.name = name
-        self._hide(self.handle)
+        self._hide()
 
-    def _hide(self, handle: int) -> None:
+    def _hide(self) -> None:
         """Let nobody else read it while it is written; remember the permissions that it is to have."""
-        self.permissions = stat.S_IMODE(os.fstat(handle).st_mode)
-        self._set_mode(handle, PRIVATE)
+        self.permissions = stat.S_IMODE(os.fstat(self.handle).st_mode)
+        self._set_mode(PRIVATE)
 
     def _beside(self) -> str:
         return os.path.join(os.path.dirname(self.target), f".{secrets.token_hex(8)}.part")
@@ -283,12 +288,12 @@ class _Part:
             self.permissions = stat.S_IMODE(self.before.st_mode)
             self._take_owner(self.before)
             self._take_attributes()
-        self._set_mode(self.handle, self.permissions)
+        self._set_mode(self.permissions)
         os.fsync(self.handle)
 
-    def _set_mode(self, handle: int, mode: int) -> None:
+    def _set_mode(self, mode: int) -> None:
         with _tolerant():
-            os.chmod(handle if os.chmod in os.supports_fd else self.name, mode)
+            os.chmod(self.handle if os.chmod in os.supports_fd else self.name, mode)
 
     def _take_owner(self, before: os.stat_result) -> None:
         """Only an administrator may give files away. Without its group the group's permissions are those of others."""

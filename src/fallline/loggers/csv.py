@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from fallline.loggers._base import COLUMNS
+from fallline.loggers._lines import LineLogger
 
-from fallline.loggers._base import COLUMNS, Logger
 
-
-class CsvLogger(Logger):
+class CsvLogger(LineLogger):
     """Adds a line to `path` at each recorded step, as it happens; a column ``run`` tells runs apart.
 
     >>> import tempfile, pathlib, fallline
@@ -18,18 +17,10 @@ class CsvLogger(Logger):
     'run,step,passes,seconds,loss,full_loss,check_loss,gradient_norm,learning_rate'
     """
 
-    def __init__(self, path: str | Path) -> None:
-        super().__init__()
-        self.path = Path(path)
-
     def begin(self) -> None:
-        if not self.path.exists() or self.path.stat().st_size == 0:
-            self._add(",".join(("run", *COLUMNS)))
+        if self.is_empty():
+            self.add(",".join(("run", *COLUMNS)))
 
     def log(self, step: int, values: dict[str, float]) -> None:
         cells = [repr(values[name]) if name in values else "" for name in COLUMNS[1:]]
-        self._add(",".join([self.run, str(step), *cells]))
-
-    def _add(self, line: str) -> None:
-        with self.path.open("a", encoding="utf-8") as file:  # one write a line: other processes may add theirs
-            file.write(line + "\n")
+        self.add(",".join([self.run, str(step), *cells]))

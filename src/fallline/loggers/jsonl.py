@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fallline.loggers._base import Logger
+from fallline.loggers._lines import LineLogger
 
 if TYPE_CHECKING:
     from fallline.result import Result
 
 
-class JsonLinesLogger(Logger):
+class JsonLinesLogger(LineLogger):
     """Adds a line of JSON to `path` at each recorded step, and one with the verdict at the end.
 
     >>> import tempfile, pathlib, json, fallline
@@ -22,10 +21,6 @@ class JsonLinesLogger(Logger):
     >>> json.loads(path.read_text().splitlines()[-1])["verdict"]
     'converged'
     """
-
-    def __init__(self, path: str | Path) -> None:
-        super().__init__()
-        self.path = Path(path)
 
     def log(self, step: int, values: dict[str, float]) -> None:
         self._add({"run": self.run, **values, "step": step})
@@ -39,5 +34,4 @@ class JsonLinesLogger(Logger):
         super().finish(result)
 
     def _add(self, values: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+        self.add(json.dumps(values))
