@@ -168,7 +168,7 @@ def refuse(*_: Any, **__: Any) -> None:
 
 @posix
 @pytest.mark.parametrize(("where", "what", "code"), [
-    ("picture", press(), 1), ("picture", refuse, 7), ("verdict", press(), 1), ("verdict", press(2), 1),
+    ("picture", press(2), 0), ("picture", refuse, 7), ("verdict", press(), 1), ("verdict", press(2), 1),
     ("saving", press(), 0), ("saving", press(2), 0), ("closing", press(2), 0),
 ], ids=str)  # fmt: skip
 def test_whatever_comes_after_training_keeps_the_model(

@@ -53,7 +53,7 @@ def stopping_gently(program: bool = False) -> Iterator[Callable[[], bool]]:
 def uninterrupted() -> Iterator[None]:
     """Within: Ctrl-C does nothing, so that what took long to make is written whole.
 
-    Pressed ``PATIENCE`` times it raises KeyboardInterrupt, for writing to a pipe may wait for a reader who never comes.
+    Pressed ``PATIENCE`` times, it raises KeyboardInterrupt, for writing to a pipe may wait for a reader who never comes.
     """
     presses = 0
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fallline.atomic_write import shown
 from fallline.commands.training import drawable, same_file, writable
 from fallline.errors import SettingError
+from fallline.stopping import uninterrupted
 
 if TYPE_CHECKING:
     from fallline.report.console import Console
@@ -57,7 +58,8 @@ def tell_saved(console: Console, result: Result, outputs: Outputs, file: Path | 
 
     try:
         if outputs.plot is not None:
-            save_png(result.plot(), outputs.plot)
+            with uninterrupted():  # compiled parts of matplotlib may abort the process when an import is interrupted
+                save_png(result.plot(), outputs.plot)
             console.labelled("saved", f"{outputs.plot}  (loss curve)")
     finally:
         _tell_model(console, result, outputs.model, file)
