@@ -7,11 +7,13 @@ import numbers
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from fallline.errors import SettingError, SettingTypeError
+from fallline.identity import known_identity
 from fallline.optimizers import AnyOptimizer
 from fallline.penalties._base import Penalty
 from fallline.penalties.none import NoPenalty
@@ -62,14 +64,17 @@ class Settings:
         """Whether mini-batches come in the order of the rows."""
         return self.batch_size is not None and not self.shuffle
 
-    def path(self, form: Any) -> str:
-        """All that decides where the run goes, as text: of a run that was killed, the same goes the same way."""
+    def path(self, form: Any) -> str | None:
+        """Digest of all that decides where the run goes: a run that was killed goes the same way again.
+
+        None where it cannot be told apart from another, for its loss, say, is not one of fallline's own.
+        """
         parts = (
-            form, self.penalty, self.optimizer, self.learning_rate, self.batch_size, self.fit_intercept,
-            self.standardize, self.patience, self.inference, self.start, self.tol, self.max_passes, self.seed, self.shuffle,
-            self.auto_fix,
+            computing_versions(), form, self.penalty, self.optimizer, self.learning_rate, self.batch_size, self.fit_intercept,
+            self.standardize, self.patience, self.inference, getattr(self.start, "theta", self.start), self.tol,
+            self.max_passes, self.seed, self.shuffle, self.auto_fix,
         )  # fmt: skip
-        return repr(parts)
+        return known_identity(*parts)
 
     def told(self, form: Any) -> dict[str, Any]:
         """What the record says of them."""
@@ -88,6 +93,11 @@ def versions() -> dict[str, str]:
     from fallline import __version__
 
     return {"fallline": __version__, "numpy": np.__version__, "python": platform.python_version()}
+
+
+def computing_versions() -> dict[str, str]:
+    """The versions of what decides the last bits of a run's numbers."""
+    return versions() | {name: version(name) for name in ("scipy", "numba")}
 
 
 def budget_of(max_passes: float | None, batch_size: int | None) -> float:

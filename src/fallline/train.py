@@ -276,7 +276,8 @@ def _leapt(rows: Any, leap: Leap, theta: Array, state: Any, look: Look, caution:
     def like(found: Any) -> tuple[Array, Any]:
         return found[0], type(state)(*found[1])
 
-    after: tuple[Array, Any] = rows.remembered("steps", make, like)
+    of = leap, theta, tuple(state), rest.order, look.next, caution
+    after: tuple[Array, Any] = rows.remembered("steps", of, make, like)
     return after
 
 

@@ -134,12 +134,20 @@ class Rows(abc.ABC):
             pull += batch.X.T @ own
         return G, pull
 
-    def begin(self, settings: str) -> None:
-        """A run with these settings begins: rows that keep a journal take up that of an earlier one."""
+    def begin(self, settings: str | None) -> None:
+        """A run with these settings begins: rows that keep a journal take up that of an earlier one.
+
+        None: the settings cannot be told from others, so nothing is kept.
+        """
         return None
 
-    def remembered(self, key: str, make: Callable[[], Summand], like: Callable[[Any], Summand]) -> Summand:
-        """make(), or what an earlier run that was killed found at this point; `like` makes it of numbers and arrays."""
+    def remembered(
+        self, what: str, of: tuple[Any, ...], make: Callable[[], Summand], like: Callable[[Any], Summand]
+    ) -> Summand:
+        """make(), or what an earlier run that was killed found at this point; `like` makes it of numbers and arrays.
+
+        `of`: all that it is computed from, beside the rows and the settings.
+        """
         return make()
 
     def each(self, f: Callable[[Batch], Array], width: int | None = None) -> Array:

@@ -3,120 +3,138 @@
 Training is a function of what its passes find. So nothing of its state need be saved: the run is made again from the
 start, and passes that the journal knows are answered from it, to the last bit. Only the pass that was under way when the
 run was killed is made twice.
+
+Each finding is kept with its key, which tells all that it is computed from, and a checksum over itself and the checksum
+before it. The first one is bound to the rows, the settings and the versions of what computes. So a finding that was
+changed, moved, doubled, or that comes from another journal ends the reading: it and those after it are made again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import zlib
+import os
+import struct
 from collections.abc import Callable
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from fallline.errors import DataError
+from fallline.rows.private import open_private
 
 Found = TypeVar("Found")
 
+FORMAT = 2  # of the file
 LARGEST = 16 << 20  # bytes of a finding that is kept; larger ones are made again
-LENGTH = 8  # bytes of a number in the file
+HEAD = struct.Struct("<QQ")  # bytes of the key and of the finding
+CHECKSUM = 16  # bytes
 
 
 class Journal:
-    """A file of findings in the order in which they were made, each with its key and its checksum."""
+    """A file of findings in the order in which they were made.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._known: list[tuple[str, bytes]] = []
-        self._at = 0
-        self._started = False
+    `bound`: what tells the rows from all others. Where the file cannot be read or written, passes are made as if there
+    were none.
+    """
 
-    def begin(self, settings: str) -> None:
-        """Take up the findings of a run with these settings; forget those of any other."""
-        if self._started:
+    def __init__(self, path: Path, bound: str = "") -> None:
+        self.path, self.bound = path, bound
+        self._begun = self._writing = False
+        self._known = True  # whether the file may go on after `_end`
+        self._end, self._before = 0, b""  # where the next finding begins, and the checksum of the one before
+        self._answered = 0
+
+    def begin(self, settings: str | None) -> None:
+        """Take up the findings of a run with these settings; forget those of any other.
+
+        None: settings that cannot be told apart, of which nothing is kept.
+        """
+        if self._begun:
             return
-        self._started = True
-        entries = self._read()
-        first = ("settings", hashlib.blake2b(settings.encode()).digest())
-        if entries[:1] == [first]:
-            self._known = entries[1:]
-            self._rewrite(entries)  # without what was half written
-        else:
-            self._rewrite([first])
+        self._begun = True
+        if settings is None:
+            return
+        first = hashlib.blake2b(json.dumps([FORMAT, self.bound, settings]).encode()).digest()
+        self._writing = True
+        if self._next() != ("begin", first):
+            self._end, self._before, self._known = 0, b"", False
+            self._append("begin", first)
 
     @property
     def answered(self) -> int:
         """How many findings were answered from the file."""
-        return self._at
+        return self._answered
 
     def remembered(self, key: str, make: Callable[[], Found], like: Callable[[Any], Found]) -> Found:
         """What was found under this key at this point of the run; `make` finds it where that is not known.
 
         `like` makes the finding of its numbers and arrays.
         """
-        if not self._started:
+        if not self._writing:
             return make()
-        if self._at < len(self._known):
-            known, packed = self._known[self._at]
-            if known == key:
-                self._at += 1
-                return like(_unpacked(packed))
-            self._known = self._known[: self._at]  # another run than this: what follows says nothing
-            self._rewrite([("settings", self._settings), *self._known])
+        before = self._end, self._before
+        entry = self._next() if self._known else None
+        if entry is not None and entry[0] == key:
+            if not entry[1]:  # it was too large to be kept
+                return make()
+            try:
+                answer = like(_unpacked(entry[1]))
+            except (ValueError, TypeError, KeyError, IndexError, AttributeError):  # of another form than is asked for
+                pass
+            else:
+                self._answered += 1
+                return answer
+        self._end, self._before = before
+        self._known = False  # the end; or damage, or another run: what follows says nothing
         found = make()
         packed = _packed(found)
-        if len(packed) <= LARGEST:
-            self._at += 1
-            self._known.append((key, b""))
-            self._append(key, packed)
+        self._append(key, packed if len(packed) <= LARGEST else b"")
         return found
 
-    def _append(self, key: str, packed: bytes) -> None:
+    def _next(self) -> tuple[str, bytes] | None:
+        """The next key and finding; None at the end, and where the file is damaged."""
         try:
-            with self.path.open("ab") as file:
-                file.write(_entry(key, packed))
-        except OSError as error:
-            raise DataError(f"{self.path} cannot be written: {error.strerror or error}.") from None
-
-    def _rewrite(self, entries: list[tuple[str, bytes]]) -> None:
-        self._settings = entries[0][1]
-        beside = self.path.with_suffix(".part")
-        try:
-            beside.write_bytes(b"".join(_entry(*entry) for entry in entries))
-            beside.replace(self.path)
-        except OSError as error:
-            raise DataError(f"{self.path} cannot be written: {error.strerror or error}.") from None
-
-    def _read(self) -> list[tuple[str, bytes]]:
-        try:
-            data = self.path.read_bytes()
+            with open_private(self.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(self._end)
+                head = file.read(HEAD.size)
+                if len(head) < HEAD.size:
+                    return None
+                name, finding = HEAD.unpack(head)
+                end = self._end + HEAD.size + name + finding + CHECKSUM
+                if end > size or max(name, finding) > LARGEST:  # killed while it wrote this; or never written so
+                    return None
+                rest = file.read(name + finding + CHECKSUM)
         except OSError:
-            return []
-        entries, at = [], 0
-        while at + 3 * LENGTH <= len(data):
-            sizes = [int.from_bytes(data[at + k * LENGTH : at + (k + 1) * LENGTH], "little") for k in range(3)]
-            begin, end = at + 3 * LENGTH, at + 3 * LENGTH + sizes[0] + sizes[1]
-            if end > len(data) or zlib.crc32(data[begin:end]) != sizes[2]:
-                break  # the run was killed while it wrote this
-            entries.append((data[begin : begin + sizes[0]].decode(), data[begin + sizes[0] : end]))
-            at = end
-        return entries
+            return None
+        told, checksum = rest[:-CHECKSUM], rest[-CHECKSUM:]
+        if checksum != self._checksum(head + told):
+            return None
+        self._end, self._before = end, checksum
+        return told[:name].decode("utf-8", "replace"), told[name:]
 
+    def _append(self, key: str, packed: bytes) -> None:
+        """Write after what is known, and over what is not; a journal that cannot be written is given up."""
+        name = key.encode()
+        told = HEAD.pack(len(name), len(packed)) + name + packed
+        checksum = self._checksum(told)
+        try:
+            with open_private(self.path, "r+b" if self._end else "wb") as file:
+                self._write(file, told + checksum)
+        except OSError:
+            self._writing = False
+            return
+        self._end, self._before = self._end + len(told) + CHECKSUM, checksum
 
-def digest(*arrays: Any) -> str:
-    """Of some arrays of numbers, for keys."""
-    told = hashlib.blake2b(digest_size=8)
-    for array in arrays:
-        told.update(np.ascontiguousarray(array, np.float64).tobytes())
-    return told.hexdigest()
+    def _write(self, file: BufferedIOBase, entry: bytes) -> None:
+        file.seek(self._end)
+        file.truncate()
+        file.write(entry)
 
-
-def _entry(key: str, packed: bytes) -> bytes:
-    name = key.encode()
-    sizes = (len(name), len(packed), zlib.crc32(name + packed))
-    return b"".join(size.to_bytes(LENGTH, "little") for size in sizes) + name + packed
+    def _checksum(self, told: bytes) -> bytes:
+        return hashlib.blake2b(self._before + told, digest_size=CHECKSUM).digest()
 
 
 def _packed(found: Any) -> bytes:
@@ -133,12 +151,12 @@ def _packed(found: Any) -> bytes:
         return {"type": array.dtype.str, "shape": list(np.shape(value)), "plain": not isinstance(value, np.ndarray)}
 
     head = json.dumps(told(found)).encode()
-    return len(head).to_bytes(LENGTH, "little") + head + b"".join(arrays)
+    return len(head).to_bytes(8, "little") + head + b"".join(arrays)
 
 
 def _unpacked(packed: bytes) -> Any:
-    size = int.from_bytes(packed[:LENGTH], "little")
-    at = LENGTH + size
+    size = int.from_bytes(packed[:8], "little")
+    at = 8 + size
 
     def made(told: Any) -> Any:
         nonlocal at
@@ -152,4 +170,4 @@ def _unpacked(packed: bytes) -> Any:
         at += count
         return array.item() if told["plain"] else array
 
-    return made(json.loads(packed[LENGTH : LENGTH + size]))
+    return made(json.loads(packed[8 : 8 + size]))

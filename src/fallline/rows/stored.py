@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from fallline.identity import identity
 from fallline.losses._base import Loss
 from fallline.rows._base import Array, Batch, ClassPass, Moments, Pass, Rows, Summand, add
 from fallline.rows.arrays import ArrayRows, Stretch, shuffled
 from fallline.rows.coded import Coded
-from fallline.rows.journal import Journal, digest
+from fallline.rows.journal import Journal
 from fallline.rows.packed import Reader
 from fallline.threads import ahead
 
@@ -27,7 +28,7 @@ class StoredRows(Rows):
         self.reader, shape = reader, reader.shape
         self.journal = journal
         self.m, self.n, self.total_weight = shape.m, shape.n, shape.total_weight
-        self._first = np.cumsum([0, *(rows for _, rows, _ in shape.blocks)])
+        self._first = np.cumsum([0, *(rows for _, rows, *_ in shape.blocks)])
 
     @property
     def stored(self) -> int:
@@ -50,7 +51,7 @@ class StoredRows(Rows):
         def make() -> Summand:
             return functools.reduce(add, (part.sum(_moved(f, first), width, room) for first, part in self.parts()))
 
-        total: Summand = self.remembered("sum", make, _as_it_is)
+        total: Summand = self.remembered("sum", (f,), make, _as_it_is)
         return total
 
     def each(self, f: Callable[[Batch], Array], width: int | None = None) -> Array:
@@ -72,14 +73,19 @@ class StoredRows(Rows):
             return total
 
         whole: Pass | ClassPass | None = self.remembered(
-            f"pass {digest(coef, b)}", make, lambda found: None if found is None else kind(*found)
+            "pass", (loss, coef, b), make, lambda found: None if found is None else kind(*found)
         )
         return whole
 
-    def remembered(self, key: str, make: Callable[[], Summand], like: Callable[[Any], Summand]) -> Summand:
-        return make() if self.journal is None else self.journal.remembered(key, make, like)
+    def remembered(
+        self, what: str, of: tuple[Any, ...], make: Callable[[], Summand], like: Callable[[Any], Summand]
+    ) -> Summand:
+        if self.journal is None:
+            return make()
+        # A run may take another way than the one that was killed (a budget of time, Ctrl-C): a key must answer nothing else.
+        return self.journal.remembered(f"{what} {identity(*of)}", make, like)
 
-    def begin(self, settings: str) -> None:
+    def begin(self, settings: str | None) -> None:
         if self.journal is not None:
             self.journal.begin(settings)
 
@@ -92,7 +98,7 @@ class StoredRows(Rows):
         return G, pull
 
     def moments(self) -> Moments | None:
-        return self.remembered("moments", self._moments, lambda found: None if found is None else Moments(*found))
+        return self.remembered("moments", (), self._moments, lambda found: None if found is None else Moments(*found))
 
     def _moments(self) -> Moments | None:
         """Joined by the parallel formula of Chan, Golub and LeVeque (1983)."""
@@ -117,7 +123,7 @@ class StoredRows(Rows):
         order = rng.permutation(len(self.reader.shape.blocks))
         parts, left = [], min(count, self.m)
         for k in order:
-            _, rows, _ = self.reader.shape.blocks[k]
+            _, rows, *_ = self.reader.shape.blocks[k]
             some = slice(0, min(rows, left))
             block = self.reader.block(int(k))
             parts.append((block.X[some], block.y[some], _some(block.weight, some), _some(block.offset, some)))
