@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from fallline.errors import DataError, MissingExtraError
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 CELL = 16  # bytes of a cell in memory, about
+# What is read of files to tell whether they have changed: at so many places of all, so much at each, and so much in all.
+STAMP_PLACES, LEAST_PLACE, MOST_PLACE, STAMP_BYTES = 48, 4 << 10, 64 << 10, 4 << 20
 
 
 class FrameSource(Source):
@@ -171,12 +175,36 @@ def arrow_batches(stream: Any) -> Iterator[Any]:
 
 
 def stamp(files: list[Path]) -> str:
-    """Of the names, sizes and times of some files: changes when one of them does."""
+    """Digest of some files: their names, sizes, times and inodes, and samples of what they hold.
+
+    A file may be changed and have its size and time put back; the time of the change (ctime) is not the user's to set.
+    Of small files all is read.
+    """
     told = hashlib.blake2b(digest_size=16)
+    places = max(2, STAMP_PLACES // max(1, len(files)))
+    size = max(LEAST_PLACE, min(MOST_PLACE, STAMP_BYTES // (places * max(1, len(files)))))
     for file in files:
-        found = file.stat() if file.exists() else None
-        told.update(f"{file.resolve()} {found and (found.st_size, found.st_mtime_ns)}\n".encode())
+        told.update(os.fsencode(file.resolve()) + b"\n")
+        try:
+            found = file.stat()
+            told.update(f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}\n".encode())
+            if S_ISREG(found.st_mode):
+                for part in _sampled(file, found.st_size, places, size):
+                    told.update(part)
+        except OSError:  # to be told when it is read
+            told.update(b"none\n")
     return told.hexdigest()
+
+
+def _sampled(file: Path, size: int, places: int, room: int) -> Iterator[bytes]:
+    """`room` bytes each of so many places, the beginning and the end among them; all of a file that has no more."""
+    with file.open("rb", buffering=0) as opened:
+        if size <= places * room:
+            yield opened.read(places * room)
+            return
+        for k in range(places):
+            opened.seek((size - room) * k // (places - 1))
+            yield opened.read(room)
 
 
 def _reading_errors() -> tuple[type[Exception], ...]:
