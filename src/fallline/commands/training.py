@@ -148,6 +148,8 @@ def show_header(console: Console, prepared: Prepared) -> None:
         )
     if isinstance(prepared.rows, StoredRows):
         console.labelled("memory", f"larger than the budget, so streamed from {prepared.where}")
+        if prepared.note is not None:
+            console.labelled("cache", prepared.note)
     for line in prepared.dropped:
         console.labelled("rows", line)
     for line in _columns_told(prepared):

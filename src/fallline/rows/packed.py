@@ -2,17 +2,16 @@
 
 A block holds, one after the other and without gaps, the targets (and weights, and offsets) of its rows as float64, then
 the features: row by row for dense rows; numbers and then codes column by column for coded ones; of sparse ones values, row
-starts and columns. The index is JSON. It is written last and renamed into place, so a folder with an index is whole; every
-block has its checksum there.
+starts and columns. The index (:mod:`fallline.rows.index`) holds the checksum of every block, and one of its targets
+alone, which are read alone, too.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,13 @@ from numpy.typing import NDArray
 from fallline.errors import DataError
 from fallline.rows._base import Array
 from fallline.rows.coded import Coded, code_type
+from fallline.rows.private import open_private
+from fallline.threads import each
 
-FORMAT = 2
-INDEX, ROWS = "index.json", "rows.bin"
+ROWS = "rows.bin"
 DENSE, SPARSE = -1, -2
 VALUE, START = 12, 8  # bytes of an entry and its column, and of where a row begins
+AT_ONCE = 1 << 20  # bytes that are read together where only their checksum is wanted
 
 
 @dataclass
@@ -39,7 +40,8 @@ class Shape:
     sides: list[str] = field(default_factory=lambda: ["y"])
     m: int = 0
     total_weight: float = 0.0
-    blocks: list[tuple[int, int, int]] = field(default_factory=list)  # (first byte, rows, checksum)
+    # (first byte, rows, checksum of their targets, weights and offsets, checksum of all)
+    blocks: list[tuple[int, int, int, int]] = field(default_factory=list)
     entries: list[int] = field(default_factory=list)  # of sparse rows: those of each block
 
     @property
@@ -53,6 +55,14 @@ class Shape:
         if self.groups == SPARSE:
             return sum(self.entries)
         return self.m * (len(self.places) + self.groups if self.coded else self.n)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        if not self.blocks:
+            return 0
+        where, rows, *_ = self.blocks[-1]
+        return where + self.bytes_of(rows, self.entries[-1] if self.groups == SPARSE else 0)
 
     def bytes_of(self, rows: int, entries: int) -> int:
         """Of so many rows, with so many entries if they are sparse, on disk and in memory."""
@@ -74,11 +84,11 @@ class Block:
 
 
 class Writer:
-    """Writes blocks to a folder; ``finish`` makes it whole."""
+    """Writes blocks to a folder, and what they are into `shape`; ``finish`` ends the file."""
 
     def __init__(self, folder: Path, shape: Shape) -> None:
-        self.folder, self.shape = folder, shape
-        self._file = (folder / ROWS).open("wb")
+        self.shape = shape
+        self._file = open_private(folder / ROWS, "wb")
 
     def add(self, X: Any, sides: dict[str, Array], room: int) -> None:
         """Append encoded rows, about `room` bytes in a block."""
@@ -97,13 +107,14 @@ class Writer:
                 pieces += [np.ascontiguousarray(X.numbers[part].T), np.ascontiguousarray(X.codes[part].T)]
             else:
                 pieces.append(np.ascontiguousarray(X[part], np.float64))
-            check = 0
+            check = beside = 0
             where = self._file.tell()
-            for piece in pieces:
+            for k, piece in enumerate(pieces):
                 check = zlib.crc32(piece, check)
+                beside = check if k < len(self.shape.sides) else beside
                 self._file.write(piece.data if piece.size else b"")
             count = len(pieces[0])
-            self.shape.blocks.append((where, count, check))
+            self.shape.blocks.append((where, count, beside, check))
             self.shape.m += count
             weight = sides.get("weight")
             self.shape.total_weight += float(count if weight is None else weight[part].sum())
@@ -114,58 +125,91 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def finish(self, more: dict[str, Any]) -> None:
-        """Write the index, with `more` beside it; from now on the folder is whole."""
+    def finish(self) -> None:
+        """All of it is on the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        beside = self.folder / f".{INDEX}.part"
-        beside.write_text(json.dumps({"format": FORMAT, "shape": asdict(self.shape), **more}), encoding="utf-8")
-        beside.replace(self.folder / INDEX)
-
-
-def read_index(folder: Path) -> tuple[Shape, dict[str, Any]] | None:
-    """What a folder holds and what was written beside it; None where it is not whole, or of another version."""
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if index.pop("format") != FORMAT:
-            return None
-        shape = Shape(**index.pop("shape"))
-        shape.blocks = [(int(a), int(b), int(c)) for a, b, c in shape.blocks]
-        return shape, index
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 class Reader:
-    """Reads blocks of a folder; each is checked against its checksum when it is first read."""
+    """Reads blocks of a folder; each is checked against its checksum when it is first read.
+
+    Raises DataError where the file is damaged, or cannot be read.
+    """
 
     def __init__(self, folder: Path, shape: Shape) -> None:
         self.path, self.shape = folder / ROWS, shape
         self._checked: set[int] = set()
+        self._checked_sides: set[int] = set()
+
+    def verify(self) -> None:
+        """Read all of the file once, and compare every checksum; raises DataError."""
+        try:
+            size = self.path.lstat().st_size
+        except OSError as error:
+            raise self._unreadable(error) from None
+        if size != self.shape.size:
+            raise self._damaged()
+        each(self._verify, range(len(self.shape.blocks)))
 
     def block(self, k: int) -> Block:
-        """Block k. Raises DataError where the file is damaged."""
-        where, rows, check = self.shape.blocks[k]
-        size = self.shape.bytes_of(rows, self.shape.entries[k] if self.shape.groups == SPARSE else 0)
+        """Block k."""
+        where, rows, _, check = self.shape.blocks[k]
+        size = self._size(k)
         buffer = np.empty(size, np.uint8)
         try:
-            with self.path.open("rb") as file:
+            with open_private(self.path, "rb") as file:
                 file.seek(where)
                 got = file.readinto(buffer.data)
         except OSError as error:
-            raise DataError(f"{self.path} cannot be read: {error.strerror or error}.") from None
+            raise self._unreadable(error) from None
         if got != size or (k not in self._checked and zlib.crc32(buffer.data) != check):
-            raise DataError(f"{self.path} is damaged: delete the folder {self.path.parent} and run again.")
+            raise self._damaged()
         self._checked.add(k)
         return self._taken_apart(buffer, rows, k)
 
     def sides(self) -> Iterator[Block]:
         """Targets, weights and offsets alone, block by block; X is empty."""
-        with self.path.open("rb") as file:
-            for where, rows, _ in self.shape.blocks:
+        for k, (where, rows, check, _) in enumerate(self.shape.blocks):
+            columns = np.empty((len(self.shape.sides), rows))
+            try:
+                with open_private(self.path, "rb") as file:
+                    file.seek(where)
+                    got = file.readinto(columns.data.cast("B"))
+            except OSError as error:
+                raise self._unreadable(error) from None
+            known = k in self._checked_sides or k in self._checked
+            if got != columns.nbytes or (not known and zlib.crc32(columns.data) != check):
+                raise self._damaged()
+            self._checked_sides.add(k)
+            yield Block(None, **dict(zip(self.shape.sides, columns, strict=True)))
+
+    def _verify(self, k: int) -> None:
+        where, rows, *checks = self.shape.blocks[k]
+        beside, size = 8 * rows * len(self.shape.sides), self._size(k)
+        try:
+            with open_private(self.path, "rb") as file:
                 file.seek(where)
-                columns = np.fromfile(file, np.float64, rows * len(self.shape.sides)).reshape(-1, rows)
-                yield Block(None, **dict(zip(self.shape.sides, columns, strict=True)))
+                own = _checksum(file, beside, 0)
+                found = [own, _checksum(file, size - beside, own)]
+        except OSError as error:
+            raise self._unreadable(error) from None
+        if found != checks:
+            raise self._damaged()
+        self._checked.add(k)
+
+    def _size(self, k: int) -> int:
+        return self.shape.bytes_of(self.shape.blocks[k][1], self.shape.entries[k] if self.shape.groups == SPARSE else 0)
+
+    def _damaged(self) -> DataError:
+        return DataError(
+            f"{self.path} is damaged: it does not hold what was written. Run again: it is made anew from the table."
+        )
+
+    def _unreadable(self, error: OSError) -> DataError:
+        return DataError(
+            f"{self.path} cannot be read: {error.strerror or error}. Run again: it is made anew from the table."
+        )
 
     def _taken_apart(self, buffer: NDArray[np.uint8], rows: int, k: int) -> Block:
         shape, at = self.shape, 0
@@ -189,3 +233,14 @@ class Reader:
             numbers, codes = take(len(shape.places), np.float64).T, take(shape.groups, code_type(shape.n)).T
             return Block(Coded(numbers, np.array(shape.places, dtype=np.intp), codes, shape.n), **sides)
         return Block(take(shape.n, np.float64).reshape(rows, shape.n), **sides)
+
+
+def _checksum(file: Any, size: int, before: int) -> int:
+    """Of the next `size` bytes, after what has the checksum `before`."""
+    room = memoryview(bytearray(min(size, AT_ONCE)))
+    while size > 0:
+        got = file.readinto(room[:size])
+        if not got:  # the file ends too soon: no checksum fits
+            return -1
+        before, size = zlib.crc32(room[:got], before), size - got
+    return before

@@ -11,6 +11,7 @@ from typing import Any
 
 from fallline.errors import SettingError, SettingTypeError
 from fallline.family import suggest
+from fallline.identity import known_identity
 from fallline.losses._base import Loss
 from fallline.rows.learning import MOST_LEVELS
 
@@ -63,11 +64,17 @@ class Asked:
         """Bytes."""
         return memory_budget(self.memory)
 
-    def told(self) -> dict[str, Any]:
-        """All of it but where the cache is, for fingerprints."""
+    def told(self) -> dict[str, Any] | None:
+        """All of it but where the cache is, for fingerprints; None where a loss of the user's own may have changed.
+
+        Memory that nobody named is half of what is free just now: rows that were laid down for less or more of it serve.
+        """
+        loss = known_identity(self.loss)
+        if loss is None:
+            return None
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "cache"} | {
-            "memory": self.budget,
-            "loss": repr(self.loss),
+            "memory": None if self.memory is None else self.budget,
+            "loss": loss,
         }
 
 

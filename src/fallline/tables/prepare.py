@@ -59,6 +59,7 @@ class Prepared:
     where: str = "memory"
     intercept: bool = True
     closing: list[Callable[[bool], None]] = field(default_factory=list)
+    note: str | None = None  # why rows on disk of an earlier run could not be used, where that is so
 
     @property
     def named(self) -> Named:
@@ -73,14 +74,15 @@ class Prepared:
 
 def prepare(source: Source, asked: Asked, progress: Progress | None = None) -> Prepared:
     """Choose rows and columns, guess the loss, split, encode. Raises DataError and its kin before any training."""
-    from fallline.tables.stream import Cache
+    from fallline.tables.cache import Cache
+    from fallline.tables.stream import found
 
     if "~" in asked.target:
         return _by_formula(source, asked, progress)
     cache = Cache.of(source, asked)
-    found = cache.found(source, asked)
-    if found is not None:
-        return found
+    left = found(cache, source, asked)
+    if left is not None:
+        return left
     source = source.without(asked.drop)
     source.again = True
     while True:

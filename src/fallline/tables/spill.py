@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.errors import DataError
+from fallline.rows.private import open_private
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +37,7 @@ class Spill:
 
     def __init__(self, folder: Path, name: str, buckets: int, room: int) -> None:
         self.files = [folder / f"{name}-{k}.spill" for k in range(buckets)]
-        self._chunks: list[list[tuple[int, int]]] = [[] for _ in range(buckets)]
+        self._chunks: list[list[tuple[int, int, int]]] = [[] for _ in range(buckets)]  # (first byte, bytes, checksum)
         self._room, self._held, self._waiting = room, 0, list["pl.DataFrame"]()
         self.rows = 0
 
@@ -66,16 +68,25 @@ class Spill:
                 self._append(k, file, frame[int(edges[k]) : int(edges[k + 1])])
 
     def bucket(self, k: int) -> pl.DataFrame | None:
-        """The rows of one file, in the order in which they came; None where it has none."""
+        """The rows of one file, in the order in which they came; None where it has none.
+
+        Raises DataError where it does not hold what was written.
+        """
         import polars as pl
 
         if not self._chunks[k]:
             return None
-        with self.files[k].open("rb") as file:
-            parts = []
-            for begin, size in self._chunks[k]:
-                file.seek(begin)
-                parts.append(pl.read_ipc_stream(io.BytesIO(file.read(size))))
+        parts, path = [], self.files[k]
+        try:
+            with open_private(path, "rb") as file:
+                for begin, size, check in self._chunks[k]:
+                    file.seek(begin)
+                    packed = file.read(size)
+                    if zlib.crc32(packed) != check:
+                        raise DataError(f"{path} is damaged: it does not hold what was written. Run again.")
+                    parts.append(pl.read_ipc_stream(io.BytesIO(packed)))
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror or error}. Run again.") from None
         return pl.concat(parts)
 
     def buckets(self) -> Iterator[pl.DataFrame]:
@@ -94,17 +105,17 @@ class Spill:
         packed = io.BytesIO()
         part.write_ipc_stream(packed)
         try:
-            with file.open("ab") as out:
+            with open_private(file, "ab") as out:
                 begin = out.tell()
                 out.write(packed.getbuffer())
         except OSError as error:
             raise no_room(file.parent, error) from None
-        self._chunks[k].append((begin, len(packed.getbuffer())))
+        self._chunks[k].append((begin, len(packed.getbuffer()), zlib.crc32(packed.getbuffer())))
 
 
 def no_room(folder: Path, error: OSError) -> DataError:
     """What to say where the cache cannot be written."""
     return DataError(
-        f"The cache in {folder} cannot be written: {error.strerror or error}. The rows need about their own size there, "
-        "twice for a moment; --cache DIR (cache=) names another folder, --memory (memory=) keeps more of them in memory."
+        f"The cache in {folder} cannot be written: {error.strerror or error}. It takes the size of the rows, twice for a "
+        "moment: name another folder (--cache DIR, cache=), or allow more memory (--memory, memory=)."
     )

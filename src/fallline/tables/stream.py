@@ -6,12 +6,6 @@ time. From then on a pass over the data reads packed blocks, at the speed of the
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,20 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fallline import __version__
-from fallline.errors import DataError, TargetError
+from fallline.errors import DataError, FalllineError, TargetError
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
 from fallline.rows.coded import Coded
 from fallline.rows.encoder import Encoder, first_hole, refused, table_facts
 from fallline.rows.facts import Facts
+from fallline.rows.index import Index, write_index
 from fallline.rows.journal import Journal
 from fallline.rows.learning import Read
-from fallline.rows.packed import DENSE, FORMAT, SPARSE, Reader, Shape, Writer, read_index
+from fallline.rows.packed import DENSE, SPARSE, Reader, Shape, Writer
+from fallline.rows.private import FOLDER
 from fallline.rows.sources import Source
 from fallline.rows.stored import StoredRows
 from fallline.rows.target import numbers_of, plain
+from fallline.rows.vectors import Vectors
 from fallline.tables.asked import Asked
+from fallline.tables.cache import Cache
 from fallline.tables.choose import Targets, choose_rows, lost_told, plain_values, sides_of
 from fallline.tables.median import median
 from fallline.tables.prepare import Prepared, Progress, check_link
@@ -50,111 +47,7 @@ LEAST_ROWS = 5_000  # of a piece: a few hundred calls of Polars should not be al
 LEAST_BLOCK, MOST_BLOCK = 1 << 20, 32 << 20  # bytes
 FEW_BUCKETS, BUCKETS, MOST_BUCKETS = 8, 64, 1024
 UNPACKED = 2  # times the size of a file, about: rows in memory
-ONCE = "rows-once-"  # folders that nobody could find again
-STALE = 7 * 86_400  # seconds after which what a killed run left behind is deleted
 HASH = "\0hash"  # a column that no table has
-
-
-class Cache:
-    """The folder where rows lie while they are trained on.
-
-    It is named after what is read and how, so that a run that was killed finds it again.
-    """
-
-    def __init__(self, home: Path, digest: str | None, keep: bool) -> None:
-        self.home, self.digest, self.keep = home, digest, keep
-        self.folder: Path | None = None
-        self._lock: int | None = None
-
-    @classmethod
-    def of(cls, source: Source, asked: Asked) -> Cache:
-        """The cache for this source and these settings; nothing is written yet."""
-        told = None
-        if source.fingerprint is not None:
-            made_of = json.dumps([__version__, FORMAT, source.fingerprint, asked.told()], sort_keys=True)
-            told = hashlib.blake2b(made_of.encode(), digest_size=10).hexdigest()
-        return cls(asked.cache or _home(), told, asked.cache is not None)
-
-    def open(self) -> Path:
-        """The folder, empty; raises DataError where none can be made."""
-        if self.folder is None:
-            try:
-                self.home.mkdir(parents=True, exist_ok=True)
-                if not self.keep:
-                    _sweep(self.home)
-                if self.digest is not None and self._locked():
-                    self.folder = self.home / f"rows-{self.digest}"
-                    shutil.rmtree(self.folder, ignore_errors=True)
-                    self.folder.mkdir()
-                else:  # nobody could find it again, or another process is at it
-                    self.folder = Path(tempfile.mkdtemp(prefix=ONCE, dir=self.home))
-            except OSError as error:
-                raise no_room(self.home, error) from None
-        return self.folder
-
-    def found(self, source: Source, asked: Asked) -> Prepared | None:
-        """What an earlier run left there, whole; None where there is nothing."""
-        if self.digest is None:
-            return None
-        folder = self.home / f"rows-{self.digest}"
-        index = read_index(folder / "train")
-        if index is None or not self._locked():
-            return None
-        self.folder = folder
-        return _from_index(folder, index[0], index[1], source, asked, self)
-
-    def close(self, finished: bool) -> None:
-        """Delete the folder unless it is to be kept: because the user named it, or because the run is not finished."""
-        kept = False
-        if self.folder is not None:
-            again = (self.folder / "train").exists() and not self.folder.name.startswith(ONCE)  # of use to another run
-            kept = again and (self.keep or not finished)
-            if not kept:
-                shutil.rmtree(self.folder, ignore_errors=True)
-        if self._lock is not None:
-            if not kept:
-                self._lock_file.unlink(missing_ok=True)  # while it is held: who waits for it sees that it is gone
-            os.close(self._lock)
-            self._lock = None
-
-    def _locked(self) -> bool:
-        if self._lock is not None:
-            return True
-        try:
-            import fcntl
-        except ImportError:  # Windows: two runs at once on the same table and settings are on their own
-            return True
-        lock = os.open(self._lock_file, os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            mine = os.fstat(lock).st_ino == self._lock_file.stat().st_ino  # not one that was deleted meanwhile
-        except OSError:
-            mine = False
-        if not mine:
-            os.close(lock)
-            return False
-        self._lock = lock
-        return True
-
-    @property
-    def _lock_file(self) -> Path:
-        return self.home / f"rows-{self.digest}.lock"
-
-
-def _home() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "fallline" / "rows"
-
-
-def _sweep(home: Path) -> None:
-    """Delete what runs left behind in our own folder that nobody took up again; a run writes to its folder at each pass."""
-    for found in home.glob("rows-*"):
-        try:
-            newest = max(path.stat().st_mtime for path in [found, *found.rglob("*")])
-            if time.time() - newest > STALE:
-                shutil.rmtree(found, ignore_errors=True) if found.is_dir() else found.unlink(missing_ok=True)
-        except OSError:
-            continue
 
 
 class Streaming:
@@ -233,14 +126,19 @@ class Streaming:
             "classes": None if classes is None else [plain(label) for label in classes],
             "total": self.train.rows + self.check.rows,
         }  # fmt: skip
+        made_of = self.cache.made_of or ""
         try:
-            for name, spill in (("check", self.check), ("train", self.train)):
-                self._pack(name, spill, encoder, form, classes, told)
+            check, train = (
+                self._pack(name, spill, encoder, form, classes)
+                for name, spill in (("check", self.check), ("train", self.train))
+            )
+            assert train is not None
+            write_index(self.folder / "train", made_of, train, check, told)
         except OSError as error:
             raise no_room(self.folder, error) from None
-        index = read_index(self.folder / "train")
+        index = Index.read(self.folder / "train", made_of)
         assert index is not None
-        return _from_index(self.folder, *index, self.source, asked, self.cache)
+        return _from_index(self.folder, index, self.source, asked, self.cache)
 
     def _see_targets(self, values: Any, first: int) -> None:
         self.targets.see(values)
@@ -257,9 +155,10 @@ class Streaming:
         """The median of what is to be trained on."""
         return median(lambda: (read(frame[name]).drop_nulls().to_numpy() for frame in self.train.buckets()))
 
-    def _pack(self, name: str, spill: Spill, encoder: Encoder, form: Loss, classes: Any, told: dict[str, Any]) -> None:
+    def _pack(self, name: str, spill: Spill, encoder: Encoder, form: Loss, classes: Any) -> Shape | None:
+        """Write the rows; None where there are none."""
         folder = self.folder / name
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=FOLDER, exist_ok=True)
         done, block = 0, min(max(self.asked.budget // BLOCK_SHARE, LEAST_BLOCK), MOST_BLOCK)
         with ExitStack() as stack:
             writer: Writer | None = None
@@ -271,7 +170,8 @@ class Streaming:
                 if self.progress is not None:
                     self.progress("packing", done)
             if writer is not None:
-                writer.finish(told)
+                writer.finish()
+        return None if writer is None else writer.shape
 
     def _encoded(
         self, spill: Spill, encoder: Encoder, form: Loss, classes: Any
@@ -301,14 +201,36 @@ def _buckets(source: Source, budget: int) -> int:
     return min(max(UNPACKED * source.size // (budget // BUCKET_SHARE), FEW_BUCKETS), MOST_BUCKETS)
 
 
-def _from_index(
-    folder: Path, shape: Shape, told: dict[str, Any], source: Source, asked: Asked, cache: Cache
-) -> Prepared:
-    check = read_index(folder / "check")
+def found(cache: Cache, source: Source, asked: Asked) -> Prepared | None:
+    """What an earlier run left, with every checksum compared; None where there is nothing, or it must be made anew."""
+    left = cache.find()
+    if left is None:
+        return None
+    folder, index = left
+    try:
+        for name, shape in (("train", index.train), ("check", index.check)):
+            if shape is not None:
+                Reader(folder / name, shape).verify()
+        prepared = _from_index(folder, index, source, asked, cache)
+        terms = prepared.encoder.columns
+        columns = sum(term.width if isinstance(term, Vectors) else len(term.features) for term in terms)
+        if columns != index.train.n or (index.check is not None and index.check.n != columns):
+            raise DataError(f"{folder / 'train'} is damaged: its columns are not those of its rows")
+    except (FalllineError, ValueError, KeyError, TypeError, AttributeError) as error:  # nothing of it can be trusted
+        cache.discard(str(error))
+        return None
+    except BaseException:  # Ctrl-C: it is as good as before
+        cache.close(finished=False)
+        raise
+    return prepared
+
+
+def _from_index(folder: Path, index: Index, source: Source, asked: Asked, cache: Cache) -> Prepared:
+    told, check = index.told, index.check
     return Prepared(
         source.name, as_loss(asked.loss or told["loss"]), told["why"], asked, Encoder.from_json(told["encoder"]),
-        StoredRows(Reader(folder / "train", shape), Journal(folder / "journal")),
-        None if check is None else StoredRows(Reader(folder / "check", check[0])),
+        StoredRows(Reader(folder / "train", index.train), Journal(folder / "journal", index.digest)),
+        None if check is None else StoredRows(Reader(folder / "check", check)),
         None if told["classes"] is None else tuple(told["classes"]), told["holes"], told["dropped"], told["total"],
-        str(folder), closing=[cache.close],
+        str(folder), closing=[cache.close], note=cache.note,
     )  # fmt: skip
