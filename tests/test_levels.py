@@ -17,7 +17,7 @@ from fallline.rows.encoder import Encoder
 from fallline.rows.hashed import bucket
 from fallline.rows.sources import as_source
 from fallline.tables import asked
-from fallline.tables.stream import Cache
+from fallline.tables.cache import Cache
 
 ROWS = 2000
 
