@@ -82,8 +82,10 @@ class Lazy(click.Group):
         except Exception as error:
             if os.environ.get("FALLLINE_DEBUG"):
                 raise
+            from fallline.redaction import redacted
+
             click.echo(
-                f"error: something went wrong inside fallline ({type(error).__name__}: {error}). "
+                f"error: something went wrong inside fallline ({type(error).__name__}: {redacted(str(error))}). "
                 "Run it again with FALLLINE_DEBUG=1 to see where, and please report it.",
                 err=True,
             )

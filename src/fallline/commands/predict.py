@@ -36,6 +36,7 @@ def command(
     from fallline.commands.standard_output import check_standard_output, write_out
     from fallline.commands.training import inputs, opened, until, writable
     from fallline.errors import SettingError
+    from fallline.redaction import redacted
     from fallline.report.console import Console
     from fallline.result import load
     from fallline.rows.write import write_csv, write_table
@@ -52,7 +53,7 @@ def command(
         raise SettingError(
             f"{model}: was trained on arrays, so the columns of a table mean nothing to it; use it in Python."
         )
-    predictor = Predictor(result, result.encoder, file, force)
+    predictor = Predictor(result, result.encoder, redacted(file), force)
     # Between two frames: Polars would pass Ctrl-C on in the middle of cleaning up.
     with stopping_gently(program=True) as stopped:
         frames = until(stopped, opened(file, memory, result.encoder.kinds))

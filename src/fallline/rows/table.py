@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fallline.errors import DataError
 from fallline.family import suggest
+from fallline.redaction import redacted
 from fallline.rows.cells import date_text, type_text
 from fallline.rows.delimited import line_of, read_delimited
 
@@ -188,6 +189,6 @@ def _row(row: int) -> str:
 
 
 def brief(error: BaseException) -> str:
-    """The first line of another library's message."""
+    """The first line of another library's message, which may repeat an address: without the credentials of it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")[:MOST_TOLD]
+    return redacted(lines[0]).rstrip(".")[:MOST_TOLD]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallline.errors import DataError
+from fallline.redaction import redacted, redacted_message
 from fallline.rows.cells import EMPTY_WORDS
 from fallline.rows.sources._base import Source
 from fallline.rows.sources.frames import LazySource, stamp
@@ -52,7 +53,7 @@ def scan_files(path: str | Path) -> Source:
 
         return StandardInput()
     if is_remote(path):
-        return _scanned([str(path)], str(path), _suffix(str(path)), None, hive=False)
+        return _scanned([str(path)], redacted(str(path)), _suffix(str(path)), None, hive=False)
     given = str(path)
     files = _files(given)
     suffix = _suffix(files[0].name)
@@ -102,11 +103,12 @@ def _scanned(
         query = _query(paths, suffix, hive)
         schema = query.collect_schema()
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise DataError(f"{name} cannot be read: {brief(error)}.") from None
+        raise DataError(f"{name} cannot be read: {redacted_message(brief(error), paths[0])}.") from None
     if not len(schema):
         raise DataError(f"{name} has no columns.")
     source = LazySource(query, name, fingerprint, size)
     source.dates, source.counted = True, suffix in PARQUET and not is_remote(name)
+    source.address = paths[0] if is_remote(name) else ""
     return source
 
 

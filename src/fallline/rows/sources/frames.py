@@ -11,6 +11,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from fallline.errors import DataError, MissingExtraError
+from fallline.redaction import redacted_message
 from fallline.rows.cells import date_form, read_dates
 from fallline.rows.sources._base import BATCH_ROWS, Source
 from fallline.rows.table import as_frame, brief
@@ -56,6 +57,7 @@ class LazySource(Source):
         self.files: list[Path] = []
         self.dates = False  # whether text may become dates
         self.counted = False  # whether the files say how many rows they have
+        self.address = ""  # where it is read from, which errors must not repeat with its credentials
         self._forms: dict[str, str] | None = None  # of the columns that do
 
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
@@ -65,7 +67,7 @@ class LazySource(Source):
             for frame in sliced or batches(self.query):
                 yield self._dated(frame) if self.dates else frame
         except _reading_errors() as error:
-            raise DataError(f"{self.name} cannot be read: {brief(error)}.") from None
+            raise DataError(f"{self.name} cannot be read: {redacted_message(brief(error), self.address)}.") from None
 
     def without(self, columns: Sequence[str]) -> LazySource:
         try:
