@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -339,3 +340,108 @@ def test_object_stores(bucket: dict[str, str], tmp_path: Path, monkeypatch: pyte
         np.testing.assert_allclose(result.coef, wanted.coef, rtol=1e-6)
     with pytest.raises(DataError, match="cannot be read"):
         all_of("s3://sales/nothing.parquet")
+
+
+# What a query can do
+
+
+WRITES = [
+    "attach 'made.db' as m", "insert into homes values (1)", "delete from homes", "create table made (a)",
+    "vacuum into 'made.db'", "pragma journal_mode = wal", "select 1; attach 'made.db' as m",
+    "select * from homes; delete from homes", "", "-- select 1", "/* select 1 */ attach 'made.db' as m",
+    "select 1\0; attach 'made.db' as m", "copy homes to 'made.csv'", "set memory_limit='1GB'", "export database 'made'",
+    "install httpfs",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", WRITES)
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_a_query_is_one_that_reads(kind: str, query: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("adbc_driver_sqlite" if kind == "sqlite" else "duckdb")
+    monkeypatch.chdir(tmp_path)
+    made = prices(kind)
+    before = sorted(Path().iterdir()), made.read_bytes()
+    with pytest.raises(SettingError, match="a query is one SELECT"):
+        all_of(SqlSource(query, str(made)))
+    assert (sorted(Path().iterdir()), made.read_bytes()) == before
+
+
+def prices(kind: str) -> Path:
+    """homes(price) of nine rows; a name with letters that addresses escape (of which DuckDB takes no ?)."""
+    file = Path(f"ho #{'?' * (kind == 'sqlite')}%mes.{kind}")
+    if kind == "sqlite":
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(
+                "create table homes as with n(i) as (values (1), (2), (3)) select a.i + b.i as price from n a, n b"
+            )
+    else:
+        import duckdb
+
+        with duckdb.connect(str(file)) as connection:
+            connection.execute("create table homes as select range as price from range(9)")
+    return file
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+@pytest.mark.parametrize(
+    "query",
+    ["select price from homes;", "/* ; */ select price, ';' as x from homes -- ;",
+     "with a as (select * from homes) select * from a", " values (1),(2),(3),(4),(5),(6),(7),(8),(9)"],
+)  # fmt: skip
+def test_queries_that_read_are_read(kind: str, query: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("adbc_driver_sqlite" if kind == "sqlite" else "duckdb")
+    monkeypatch.chdir(tmp_path)
+    assert all_of(SqlSource(query, str(prices(kind)))).height == 9
+
+
+def test_a_database_with_a_journal_is_read_and_has_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a SQLite database in WAL mode leaves an empty journal behind, which is no change."""
+    pytest.importorskip("adbc_driver_sqlite")
+    monkeypatch.chdir(tmp_path)
+    file = prices("sqlite")
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("pragma journal_mode = wal")
+    source = SqlSource("select price from homes", str(file))
+    before = source.fingerprint
+    assert all_of(source).height == 9 and source.fingerprint == before
+
+
+@pytest.mark.parametrize("db", ["duckdb://", "homes.duckdb"])
+def test_a_query_of_duckdb_reads_other_files_only_where_that_is_asked_for(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.chdir(tmp_path)
+    duckdb.connect("homes.duckdb").close()
+    Path("sales.csv").write_text("a,b\n1,2\n3,4\n")
+    for query in ("select * from 'sales.csv'", "select * from read_text('sales.csv')", "select * from glob('*')"):
+        with pytest.raises(DataError, match="--external-access") as caught:
+            all_of(SqlSource(query, db))
+        assert len(str(caught.value)) <= 300
+        assert all_of(SqlSource(query, db, external_access=True)).height >= 1
+    with pytest.raises(SettingError, match="one SELECT"):
+        all_of(SqlSource("copy (select 1) to 'made.csv'", db, external_access=True))
+    frame = pl.DataFrame({"a": [1]})  # a variable is no table
+    with pytest.raises(DataError, match="does not exist"):
+        all_of(SqlSource("select * from frame", db, external_access=True))
+    assert frame.height == 1 and not Path("made.csv").exists()
+
+
+def test_a_query_of_postgresql_changes_nothing(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for query in (
+        "with gone as (delete from pg_description returning 1) select * from gone",
+        "select set_config('transaction_read_only', 'off', false)",
+        "select 1; select 2",
+    ):
+        with pytest.raises(DataError, match="read-only|read-write|syntax|multiple"):
+            all_of(SqlSource(query, postgres))
+    for query in (
+        "create table made (a int)",
+        "copy (select 1) to program 'true'",
+        "do $$ begin end $$",
+        "set role postgres",
+    ):
+        with pytest.raises(SettingError, match="one SELECT"):
+            SqlSource(query, postgres)
+    monkeypatch.setenv("PGPASSWORD", "S3CR3Tpw")  # where a password belongs; this server asks for none
+    assert all_of(SqlSource("table pg_am", postgres)).height > 0
