@@ -312,8 +312,8 @@ def test_a_run_goes_on_where_it_ended(houses: Path) -> None:
     first = call(
         "fit", houses, "--target", "price", "--optimizer", "descent", "--max-passes", "5", "--out", "part.fall"
     )
-    assert whole.exit_code == first.exit_code == 5 and "fallline fit --resume part.fall" in first.stderr
-    second = call("fit", "--resume", "part.fall", "--max-passes", "7")
+    assert whole.exit_code == first.exit_code == 5 and f"fallline fit --resume part.fall {houses}" in first.stderr
+    second = call("fit", "--resume", "part.fall", houses, "--max-passes", "7")
     assert second.exit_code == 5 and "from part.fall, after 5 passes" in second.stderr, second.stderr
     steps = [line.split()[0] for line in second.stderr.splitlines() if re.match(r" +\d+ +\d\S* ", line)]
     assert steps == ["5", "8", "12"], second.stderr  # the table counts on
@@ -321,7 +321,7 @@ def test_a_run_goes_on_where_it_ended(houses: Path) -> None:
     assert twice.steps == once.steps == 12 and twice.best_loss == pytest.approx(once.best_loss, rel=1e-12)
     np.testing.assert_allclose(twice.coef, once.coef, rtol=1e-9)
     assert twice.history.step[-1] == 12 and np.all(np.diff(twice.history.loss) <= 1e-6)
-    done = call("fit", "--resume", "part.fall", "--optimizer", "auto", "--out", "done.fall")
+    done = call("fit", houses, "--resume", "part.fall", "--optimizer", "auto", "--out", "done.fall")
     assert done.exit_code == 0 and "converged (proved)" in done.stderr
 
 
@@ -333,7 +333,7 @@ def test_what_cannot_be_resumed_is_refused(houses: Path) -> None:
     columns = call("fit", "less.csv", "--resume", "houses.fall")
     assert columns.exit_code == 4 and "other columns" in columns.stderr and "'age'" in columns.stderr
     houses.unlink()
-    gone = call("fit", "--resume", "houses.fall")
+    gone = call("fit", "--resume", "houses.fall", houses)
     assert gone.exit_code in (2, 4) and "houses.csv" in gone.stderr and "Traceback" not in gone.stderr
     fallline.fit([[1.0], [2.0], [4.0]], [1.0, 2.0, 3.0]).save("arrays.fall")
     arrays = call("fit", "--resume", "arrays.fall")

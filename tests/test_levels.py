@@ -289,7 +289,7 @@ def test_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "'", ""
     )  # D11's remedy
     assert call(main, ["predict", "t.fall", "t.csv", "--out", "p.csv"]).exit_code == 0
-    again = call(main, ["fit", "--resume", "t.fall"])
+    again = call(main, ["fit", "--resume", "t.fall", "t.csv"])
     assert again.exit_code == 0, again.stderr
     wrong = call(main, ["fit", "t.csv", "--target", "price", "--levels", "many"])
     assert wrong.exit_code == 2 and "levels: got 'many'" in wrong.stderr

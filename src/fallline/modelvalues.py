@@ -75,6 +75,10 @@ def fits(value: Any, hint: Any) -> bool:
     if origin is tuple:
         kinds = inner[:1] * len(value) if isinstance(value, tuple) and inner[-1] is Ellipsis else inner
         return isinstance(value, tuple) and len(value) == len(kinds) and all(map(fits, value, kinds))
+    if origin is dict:
+        return isinstance(value, dict) and all(fits(k, inner[0]) and fits(v, inner[1]) for k, v in value.items())
+    if origin is list:
+        return isinstance(value, list) and all(fits(part, inner[0]) for part in value)
     if isinstance(origin, type):
         return isinstance(value, origin)
     if hint in (int, float):
@@ -163,9 +167,14 @@ def label_of(value: Any) -> str | int | float | bool:
     return label
 
 
-def printable(text: str) -> str:
+def printable(text: str, most: int = 120) -> str:
     """The beginning of a stranger's text, safe to show on a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text[:120])
+    return "".join(c if c.isprintable() else "?" for c in text[:most])
+
+
+def inert(text: str) -> str:
+    """All of a stranger's text; what a terminal would obey or hide is shown as Python writes it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def storable(array: Any) -> NDArray[np.floating]:

@@ -26,10 +26,11 @@ WARNED = 6
 @click.option("--target", metavar="COL", help="The column to predict, or a formula: 'price ~ log(area) + town'.")
 @click.option(
     "--resume", type=click.Path(path_type=Path), metavar="MODEL",
-    help="Go on from the weights of MODEL, with the options it was trained with and a new budget; no FILE needed.",
+    help="Go on from the weights of MODEL, with the options it was trained with and a new budget; name FILE again.",
 )  # fmt: skip
 @click.option("--sql", metavar="QUERY", help="Train on what QUERY of --db returns, instead of a FILE.")
 @click.option("--db", metavar="URI", help="sqlite:///file.db, duckdb:///file.duckdb, postgresql://user@host/name.")
+@click.option("--external-access", is_flag=True, help="Let the query read files and addresses that it names (DuckDB).")
 @click.option("--optimizer", default="auto", metavar="NAME", cls=Listing, family="optimizers", help="auto, or one of:")
 @training_options
 @click.option(
@@ -53,22 +54,20 @@ def command(
 
         fallline fit houses.csv --target price
     """
+    from fallline.commands.resume import KEPT, Place, resumed, told
     from fallline.commands.saving import Outputs, saved_at, tell_saved
     from fallline.commands.standard_output import check_standard_output, write_out
     from fallline.commands.training import inputs
     from fallline.report.console import Console
     from fallline.rows.sources import SqlSource
 
-    before = None
+    before, place = None, Place(file, sql, db, given["external_access"])
     if given["target"] is None and resume is None:
         raise click.UsageError("Missing option '--target'.", ctx)
     options = Options.taken_from(given)
     if resume is not None:
-        from fallline.commands.resume import resumed
-
-        before, options, kept = resumed(ctx, resume, options)
-        if (file, sql, db) == (None, None, None):
-            file, sql, db = kept["file"] if kept["sql"] is None else None, kept["sql"], kept["db"]
+        before, options, place = resumed(ctx, resume, options, place)
+        file, sql, db = place.file, place.sql, place.db
     machine = given["as_json"] or given["jsonl"]
     console = Console.open(
         plain=given["plain"], quiet=given["quiet"] or given["as_json"] or given["jsonl"], color=given["color"]
@@ -80,10 +79,8 @@ def command(
     outputs = Outputs(out, given["plot"], given["jsonl"]).check(*inputs(str(source)))
     if machine:
         check_standard_output()
-    table: Any = None if sql is None or db is None else SqlSource(sql, db)
-    from fallline.commands.resume import KEPT, told
-
-    more = {KEPT: told(options, file, sql, db)}
+    table: Any = None if sql is None or db is None else SqlSource(sql, db, place.external_access)
+    more = {KEPT: told(options, place)}
     result = train_and_tell(console, table, options, file or table.name, outputs, before, resume, more)
     try:
         if machine:
@@ -95,7 +92,7 @@ def command(
 
 def _stem(file: str) -> str:
     """The model's name by default: that of the file, or of the folder."""
-    return Path(file.rstrip("/")).name.split("*")[0].split(".")[0].strip("-") or "model"
+    return Path(file.split("?")[0].rstrip("/")).name.split("*")[0].split(".")[0].strip("-") or "model"
 
 
 def train_and_tell(

@@ -1,48 +1,125 @@
-"""``fallline fit --resume MODEL``: what a saved run was asked for, and its going on."""
+"""``fallline fit --resume MODEL``: what a saved run was asked for, and its going on.
+
+A model file may come from anybody. What it was trained on (a file, an address, a query) is opened only where the user names
+it again or agrees on a terminal; its options are checked as a user's are; those that touch the disk are not taken from it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+import shlex
+import sys
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from fallline.commands.kept import DISK, checked_options
 from fallline.commands.options import Options, named
 from fallline.errors import SchemaError, SettingError
-from fallline.modelvalues import printable
+from fallline.modelvalues import inert, printable
+from fallline.redaction import HIDDEN, redacted, redacted_all
 from fallline.result import Result, load
 
 KEPT = "command"  # in a Result's settings: where it was trained from, and with which options
+MOST_SHOWN = 1000  # characters of a query that can be agreed to; a longer one must be named
 
 
-def told(options: Options, file: str | None, sql: str | None, db: str | None) -> dict[str, Any]:
-    """What is kept with the model, so that the run can go on."""
-    own = {f.name: getattr(options, f.name) for f in fields(Options)}
-    own["cache"] = None if options.cache is None else str(options.cache)
-    query = {} if sql is None or db is None else {"sql": sql, "db": db}
-    return {"file": file, "sql": sql, "db": db, "options": own, "named": query | named(options)}
+@dataclass(frozen=True)
+class Place:
+    """Where the rows come from: a file (path, pattern, address, -), or a query of a database."""
+
+    file: str | None = None
+    sql: str | None = None
+    db: str | None = None
+    external_access: bool = False  # whether the query may read files and addresses
+
+    @property
+    def named(self) -> bool:
+        """Whether there is any."""
+        return (self.file, self.sql, self.db) != (None, None, None)
+
+    def words(self) -> str:
+        """As a command line has it, without credentials."""
+        if self.file is not None:
+            return shlex.quote(redacted(self.file))
+        words = f"--sql {shlex.quote(redacted(self.sql or ''))} --db {shlex.quote(redacted(self.db or ''))}"
+        return f"{words} --external-access" if self.external_access else words
 
 
-def resumed(ctx: click.Context, model: Path, options: Options) -> tuple[Result, Options, dict[str, Any]]:
-    """The saved result, the options to go on with (those of the command line win), and where its rows came from."""
+def told(options: Options, place: Place) -> dict[str, Any]:
+    """What is kept with the model, so that the run can go on; credentials are not."""
+    own = {f.name: getattr(options, f.name) for f in fields(Options) if f.name not in DISK}
+    query = {} if place.sql is None else {"sql": place.sql, "db": place.db}
+    access = {"external_access": "True"} if place.external_access else {}
+    kept = {
+        "file": place.file, "sql": place.sql, "db": place.db, "options": own, "named": query | access | named(options),
+    }  # fmt: skip
+    return {name: redacted_all(part) for name, part in kept.items()}
+
+
+def resumed(ctx: click.Context, model: Path, options: Options, place: Place) -> tuple[Result, Options, Place]:
+    """The saved result, the options to go on with (those of the command line win), and where its rows come from."""
     before = load(model)
     kept = before.settings.get(KEPT)
-    if before.loss is None or not isinstance(kept, dict) or "options" not in kept:
+    if before.loss is None or not isinstance(kept, dict) or not isinstance(kept.get("options"), dict):
         raise SettingError(
             f"--resume: {model} was not trained by `fallline fit`, so it does not say what to go on with."
         )
-    names = {f.name for f in fields(Options)}
-    own = {name: value for name, value in kept["options"].items() if name in names}
-    own["cache"] = None if own.get("cache") is None else Path(own["cache"])
+    own = checked_options(ctx, kept["options"], model)
     given = {
-        name: getattr(options, name) for name in names
-        if ctx.get_parameter_source(name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+        f.name: getattr(options, f.name) for f in fields(Options)
+        if ctx.get_parameter_source(f.name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     }  # fmt: skip
-    if given.get("target", own["target"]) != own["target"]:
-        raise SettingError(f"--resume: {model} predicts {printable(repr(own['target']))}, not {given['target']!r}.")
-    return before, Options(**(own | given)), kept
+    if given.get("target", own.target) != own.target:
+        raise SettingError(f"--resume: {model} predicts {printable(repr(own.target))}, not {given['target']!r}.")
+    return before, replace(own, **given), place if place.named else _agreed(kept, model, place.external_access)
+
+
+def _agreed(kept: dict[str, Any], model: Path, external_access: bool) -> Place:
+    """The place that the model file names, where somebody at a terminal says so."""
+    file, sql, db = (kept.get(name) for name in ("file", "sql", "db"))
+    again = f"fallline fit --resume {shlex.quote(str(model))}"
+    texts = [text for text in (file, sql, db) if text is not None]
+    known = all(isinstance(text, str) for text in texts) and ((sql is None) == (db is None) != (file is None))
+    if not known:
+        raise SettingError(f"--resume: {model} does not say what it was trained on; name it: {again} FILE.")
+    place = Place(file, sql, db, external_access)
+    whole = sum(map(len, texts)) <= MOST_SHOWN and not any(HIDDEN in text for text in texts)
+    if not (whole and sys.stdin.isatty() and sys.stderr.isatty()):
+        how, what = (
+            ("FILE", printable(str(file), 60)) if sql is None else ("--sql QUERY --db URI", "a query of a database")
+        )
+        raise SettingError(
+            f"--resume: nothing is read that a model file names. Name the data again: {again} {how} (the file says: {what})."
+        )
+    click.echo(f"{inert(str(model))} says that it was trained on:", err=True)
+    for text in texts:
+        click.echo(f"    {inert(text)}", err=True)
+    if not click.confirm("Read that?", default=False, err=True):
+        raise SettingError("--resume: nothing was read.")
+    return place
+
+
+def rows_named(result: Result) -> str:
+    """The file that a run was trained on, for a command; another name where it was none."""
+    file = result.settings.get(KEPT, {}).get("file")
+    return "new.csv" if file is None else shlex.quote(file)
+
+
+def going_on(model: Path, result: Result) -> str:
+    """The command that goes on from `model`, with the data and the folder of the cache named again."""
+    kept = result.settings[KEPT]
+    place = Place(kept["file"], kept["sql"], kept["db"], "external_access" in kept["named"])
+    cache = kept["named"].get("cache")
+    return " ".join(
+        [
+            f"fallline fit --resume {shlex.quote(str(model))}",
+            place.words(),
+            *([f"--cache {shlex.quote(cache)}"] if cache else []),
+        ]
+    )
 
 
 def check_columns(before: Result, names: tuple[str, ...], model: Path) -> None:

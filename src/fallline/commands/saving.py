@@ -71,6 +71,7 @@ def saved_at(result: Result, outputs: Outputs) -> str | None:
 
 
 def _tell_model(console: Console, result: Result, out: Path | None, file: Path | None) -> None:
+    from fallline.commands.resume import going_on, rows_named
     from fallline.report.console import LABEL
 
     if out is None:
@@ -78,10 +79,10 @@ def _tell_model(console: Console, result: Result, out: Path | None, file: Path |
     if not worth_saving(result):
         console.labelled("saved", "nothing: weights of this run are of no use")
         return
-    model, rows = shlex.quote(str(out)), shlex.quote(str(file)) if file is not None else "new.csv"
-    following = [f"fallline predict {model} {rows}", f"fallline report {model}"]
+    model = shlex.quote(str(out))
+    following = [f"fallline predict {model} {rows_named(result)}", f"fallline report {model}"]
     if str(result.verdict) in GOES_ON and file is not None:
-        following[0] = f"fallline fit --resume {model}"
+        following[0] = going_on(out, result)
     following += [f"fallline explain {finding.code}" for finding in result.findings[:1]]
     for label, words in zip(("NEXT", *[""] * len(following)), following, strict=False):
         console.line(f"{label:<{LABEL}}{words}")  # a line each, never wrapped: they are there to be pasted

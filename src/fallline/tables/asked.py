@@ -86,7 +86,7 @@ def levels_of(given: int | str | None) -> tuple[int, bool]:
     """
     if given is None:
         return MOST_LEVELS, False
-    found = re.fullmatch(r"(hash:)?(\d+)", str(given))
+    found = re.fullmatch(r"(hash:)?(\d{1,9})", str(given))
     if isinstance(given, bool) or not found or int(found[2]) < (2 if found[1] else 1):
         raise SettingError(f"levels: got {given!r}; give a number of columns such as 500, or 'hash:4096' to hash into.")
     return int(found[2]), bool(found[1])
@@ -114,8 +114,8 @@ def memory_budget(given: int | str | None) -> int:
     (1500000000, 200000000)
     """
     if given is None:
-        return max(LEAST_MEMORY, int(SHARE * _free()))
-    found = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*)\s*", str(given))
+        return max(LEAST_MEMORY, int(SHARE * free_memory()))
+    found = re.fullmatch(r"\s*(\d{1,18}(?:\.\d*)?|\.\d+)\s*([a-zA-Z]*)\s*", str(given))
     if isinstance(given, bool) or not found or found[2].upper() not in UNITS:
         raise SettingError(f"memory: got {given!r}; give bytes, or a number and a unit such as '500MB' or '2GB'.")
     budget = int(float(found[1]) * UNITS[found[2].upper()])
@@ -124,7 +124,7 @@ def memory_budget(given: int | str | None) -> int:
     return budget
 
 
-def _free() -> int:
+def free_memory() -> int:
     """What the machine has left, or the container's limit has."""
     free = [_available()]
     for limit, used in CGROUPS:
