@@ -21,6 +21,9 @@ Array = NDArray[np.float64]
 MOST_UNKNOWNS = 61  # 60 columns and an intercept: 30 kB in a model file
 WORK = 5e6  # products that a matrix may take, two milliseconds: of more rows a sample stands for all
 FLAT = 1e-12  # of the largest curvature: a direction with less has none
+MOST_SIZE = (
+    1e100  # of all its numbers, and of their inverses where they are curvatures: products of three are still float64
+)
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,18 @@ def bowl_of(
     centre = start if exact else best
     J, g = objective.value_and_grad(centre, some)
     H = objective.hessian(centre, some)
-    if not (np.isfinite(J) and np.isfinite(g).all() and np.isfinite(H).all()):
-        return None
     told = (*names, "intercept") if objective.scaling.intercept else names
     parts = (np.array(v, dtype=np.float64) for v in (centre, g, 0.5 * (H + H.T), start))
     at, slope, curvature, begin = parts
-    return Bowl(told, at, float(J), slope, curvature, begin, exact, some.m, some is rows)
+    bowl = Bowl(told, at, float(J), slope, curvature, begin, exact, some.m, some is rows)
+    return bowl if usable(bowl) else None
+
+
+def usable(bowl: Bowl) -> bool:
+    """Whether it can be drawn and run on: of few unknowns, and far from the ends of float64."""
+    numbers = np.concatenate(
+        [np.ravel(part) for part in (bowl.centre, bowl.slope, bowl.start, bowl.curvature, bowl.loss)]
+    )
+    steepest = float(np.abs(bowl.curvature).max(initial=0.0))
+    few = 1 <= len(bowl.names) <= MOST_UNKNOWNS
+    return few and bool((np.abs(numbers) <= MOST_SIZE).all()) and (steepest == 0.0 or steepest >= 1.0 / MOST_SIZE)

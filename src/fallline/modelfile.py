@@ -1,4 +1,4 @@
-"""Model files: safetensors, whose metadata holds JSON. Nothing in a file is ever run, so strangers' files are safe.
+"""Model files: safetensors, whose metadata holds JSON. Nothing in a file is ever run, and nothing that it names is opened.
 
 ::
 
@@ -7,7 +7,8 @@
     tensors  float64, or float32 where training was
 
 The checksum covers the JSON and the tensors. It tells damage; whoever makes a file with intent makes a right one, so
-everything is checked as if there were none. The same result gives the same bytes.
+everything is checked as if there were none (:mod:`fallline.modelchecks`): what loads can be shown and exported. The same result
+gives the same bytes. Credentials of addresses are not kept (:mod:`fallline.redaction`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fallline import __version__
 from fallline.atomic_write import as_path, write_whole
@@ -33,6 +36,10 @@ OLDEST = 1  # format that is still read
 KEY = "fallline"  # in the metadata of safetensors
 MOST_HEADER = 64 * 2**20  # bytes, a million column names: a longer header is refused before it is read
 ROOM = 2**16  # of them for what says where the tensors are
+MOST_PARTS = 4_000_000  # commas and brackets of a header: each is an object of Python, of 60 to 100 bytes
+MOST_TENSORS = 2**35  # bytes of all arrays, a billion weights with what is kept of their columns
+MOST_TOLD = 240  # characters of what is wrong with a file
+COPIES = 3  # of the arrays that are in memory at once while a file is read: as read, by name, and one for the checksum
 
 
 def save_model(result: Result, path: str | Path) -> None:
@@ -42,10 +49,13 @@ def save_model(result: Result, path: str | Path) -> None:
     findings, and rejected steps and epoch ends as far as half of the room goes. A penalty or an optimizer that is not
     of fallline's families is left out, for predictions do not need it; a model with such a loss cannot be saved.
 
-    Raises OutputError when the file cannot be written: a full disk, no permission, no such folder.
+    Raises OutputError when the file cannot be written: a full disk, no permission, no such folder; and ModelFileError for
+    weights that are not finite, which could not be loaded.
     """
     from safetensors.numpy import save
 
+    if not all(np.isfinite(part).all() for part in (result.theta, result.coef, result.intercept)):
+        raise ModelFileError("The model cannot be saved: its weights are not finite, so it predicts nothing.")
     model, tensors = take_apart(result)
     text = _dumps({"format": FORMAT, "library": __version__, "sha256": _digest(model, tensors), "model": model})
     size = len(json.dumps(text)) + ROOM  # as it is written, in JSON once more
@@ -67,9 +77,11 @@ def load_model(path: str | Path) -> dict[str, Any]:
     try:
         return put_together(*_read(target))
     except ModelFileError as error:
-        raise ModelFileError(f"{target}: {error}") from None
+        raise ModelFileError(f"{target}: {printable(str(error), MOST_TOLD)}") from None
     except OSError as error:
         raise ModelFileError(f"{target}: cannot be read ({error.strerror or error}).") from None
+    except MemoryError:
+        raise ModelFileError(f"{target}: does not fit into memory.") from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         # Every part is a stranger's word: what does not fit is the file's fault, and no reason to crash.
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
@@ -106,9 +118,11 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
             raise ModelFileError(f"the file is cut off: it has {size:,} bytes, and its header alone {length:,}.")
         header = start[8:] + file.read(length - 1)
         sealed, end = _sealed(header)
-        if size < 8 + length + end:
-            raise ModelFileError(f"the file is cut off: it has {size:,} of {8 + length + end:,} bytes.")
-        tensors = _tensors(start[:8] + header + file.read())
+        if size != 8 + length + end:
+            how = "cut off: it has" if size < 8 + length + end else "longer than it says:"
+            raise ModelFileError(f"the file is {how} {size:,} of {8 + length + end:,} bytes.")
+        _check_room(end)
+        tensors = _tensors(start[:8] + header + file.read(end))
     if sealed["sha256"] != _digest(sealed["model"], tensors):
         raise ModelFileError("the file is damaged: its checksum is not that of its contents.")
     return sealed["model"], tensors
@@ -116,6 +130,8 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
 
 def _sealed(header: bytes) -> tuple[dict[str, Any], int]:
     """The JSON of the model, whose format is known, and how many bytes the tensors have."""
+    if sum(map(header.count, (b",", b"[", b"{"))) > MOST_PARTS:
+        raise ModelFileError(f"its header has more than {MOST_PARTS:,} parts.")
     parts = json.loads(header.decode("utf-8"))
     text = parts.pop("__metadata__", {}).get(KEY)
     if text is None:
@@ -135,6 +151,16 @@ def _sealed(header: bytes) -> tuple[dict[str, Any], int]:
     return sealed, max((int(part["data_offsets"][1]) for part in parts.values()), default=0)
 
 
+def _check_room(size: int) -> None:
+    """Refuse arrays that are not to be read: a file may be sparse, so that it has their size and no contents."""
+    from fallline.tables.asked import free_memory
+
+    if size > MOST_TENSORS or COPIES * size > free_memory():
+        raise ModelFileError(
+            f"its arrays take {size / 1e9:,.1f} GB, and reading them {COPIES} times that; {free_memory() / 1e9:,.1f} GB are free."
+        )
+
+
 def _tensors(data: bytes) -> Tensors:
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -143,4 +169,4 @@ def _tensors(data: bytes) -> Tensors:
         tensors = load(data)
     except SafetensorError as error:
         raise ModelFileError(f"the file is damaged ({printable(str(error))}).") from None
-    return {name: tensor.astype(tensor.dtype.newbyteorder("=")) for name, tensor in tensors.items()}
+    return {name: tensor.astype(tensor.dtype.newbyteorder("="), copy=False) for name, tensor in tensors.items()}

@@ -13,6 +13,21 @@ from fallline.bowl import Bowl
 from fallline.errors import ModelFileError
 from fallline.history import COLUMNS, History
 from fallline.inference import Inference
+from fallline.modelchecks import (
+    CODE,
+    amount_of,
+    check_bowl,
+    check_history,
+    check_inference,
+    check_plain,
+    check_reliability,
+    check_together,
+    check_weights,
+    quality_of,
+    settings_of_run,
+    text_of,
+    whole_of,
+)  # fmt: skip
 from fallline.modelvalues import (
     FAMILIES,
     fits,
@@ -27,9 +42,11 @@ from fallline.modelvalues import (
     storable,
     unpack,
 )  # fmt: skip
+from fallline.redaction import redacted, redacted_all
 from fallline.relations import Relations
 from fallline.reliability import Reliability
 from fallline.summary import DataSummary
+from fallline.symptoms import diagnose
 from fallline.symptoms._base import Evidence, Finding
 from fallline.verdict import Certainty, Verdict
 
@@ -40,7 +57,7 @@ Tensors = dict[str, NDArray[np.floating]]
 
 MOST_HISTORY = 5000  # rows of the history that are kept
 TEXTS = ("sentence", "rate_reason", "method", "target_name", "stop_reason")
-NUMBERS = ("best_loss", "baseline_loss", "seconds", "passes")
+LOSSES, AMOUNTS = ("best_loss", "baseline_loss"), ("seconds", "passes")
 RANGES = ("mean", "sd", "low", "high")  # the arrays of a DataSummary
 SPREADS = ("target_mean", "target_sd", "target_low", "target_high")
 BOWL = ("centre", "slope", "curvature", "start")  # the arrays of a Bowl
@@ -59,7 +76,7 @@ def take_apart(result: Result) -> tuple[dict[str, Any], Tensors]:
     model = {
         "verdict": str(result.verdict), "certainty": str(result.certainty),
         **{name: str(getattr(result, name)) for name in TEXTS},
-        **{name: pack(getattr(result, name)) for name in NUMBERS},
+        **{name: pack(getattr(result, name)) for name in (*LOSSES, *AMOUNTS)},
         "steps": int(result.steps), "gap": pack(result.gap),
         "findings": [pack(finding.to_dict()) for finding in result.findings],
         **{kind: member_to_json(kind, getattr(result, kind)) for kind in FAMILIES},
@@ -79,7 +96,7 @@ def take_apart(result: Result) -> tuple[dict[str, Any], Tensors]:
             **{name: pack(getattr(summary, name)) for name in SPREADS},
             "relations": None if summary.relations is None else pack(dataclasses.asdict(summary.relations)),
         }  # fmt: skip
-    if result.path is not None:
+    if result.path is not None and np.isfinite(result.path).all():
         tensors["path"] = result.path
     if result.bowl is not None:
         tensors |= {f"bowl.{name}": getattr(result.bowl, name) for name in BOWL}
@@ -104,6 +121,7 @@ def take_apart(result: Result) -> tuple[dict[str, Any], Tensors]:
 
 def put_together(model: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
     """The arguments of Result, each checked. What does not fit raises ModelFileError or one of Python's own errors."""
+    check_plain(model)
     encoder = _encoder(model["encoder"], tensors["coef"].size)
     implied = encoder is not None and encoder.numbered and model["feature_names"] is None
     names = encoder.features if implied else names_of(model["feature_names"])
@@ -111,49 +129,28 @@ def put_together(model: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
     built: dict[str, Any] = {
         "theta": tensors["theta"], "coef": tensors["coef"], "intercept": tensors["intercept"],
         "verdict": Verdict(model["verdict"]), "certainty": Certainty(model["certainty"]),
-        **{name: known(model[name], str, name) for name in TEXTS},
-        **{name: number_of(model[name], name) for name in NUMBERS},
-        "steps": known(model["steps"], int, "steps"),
-        "gap": None if model["gap"] is None else number_of(model["gap"], "gap"),
-        "findings": [_finding(unpack(finding)) for finding in model["findings"]],
+        **{name: text_of(model[name], name) for name in TEXTS},
+        **{name: number_of(model[name], name) for name in LOSSES},
+        **{name: amount_of(model[name], name) for name in AMOUNTS},
+        "steps": whole_of(model["steps"], "steps"),
+        "gap": None if model["gap"] is None else amount_of(model["gap"], "gap", endless=True),
+        "findings": [_finding(unpack(finding)) for finding in known(model["findings"], list, "findings")],
         **{kind: member_of(kind, model[kind]) for kind in FAMILIES},
         "feature_names": names, "classes": None if classes is None else tuple(label_of(c) for c in classes),
-        "check": None if model["check"] is None else {k: number_of(v, k) for k, v in model["check"].items()},
-        "settings": known(unpack(model["settings"]), dict, "settings"),
+        "check": quality_of(model["check"]), "settings": redacted_all(settings_of_run(unpack(model["settings"]))),
         "encoder": encoder,
         "history": _history(model["history"], tensors), "summary": _summary(model["summary"], names, tensors),
     }  # fmt: skip
     built["inference"] = _inference(model.get("inference"), built, tensors)  # files of before have neither
     built["reliability"] = _reliability(tensors.get("reliability"))
-    conditions = unpack(model.get("evidence"))
     built["bowl"], built["path"] = _bowl(model.get("bowl"), tensors), tensors.get("path")
-    if built["path"] is not None and (built["path"].ndim != 2 or not built["path"].shape[1]):
-        raise ModelFileError("the path of its weights is not a list of steps.")
-    built["evidence"] = None
-    if conditions is not None:
-        conditions = _checked(Evidence, conditions, "evidence")
-        built["evidence"] = Evidence.recalled(built["history"], built["summary"], conditions)
-    built["no_inference"] = known(model.get("no_inference", ""), str, "no_inference")
-    _check_shapes(built)
+    built["no_inference"] = text_of(model.get("no_inference", ""), "no_inference")
+    check_weights(built)
+    check_together(built)
+    built["evidence"] = _evidence(unpack(model.get("evidence")), built)
     if built["intercept"].ndim == 0:
         built["intercept"] = float(built["intercept"])
     return built
-
-
-def _check_shapes(built: dict[str, Any]) -> None:
-    theta, coef, intercept, classes = (built[name] for name in ("theta", "coef", "intercept", "classes"))
-    if built["loss"] is None:  # a point that minimize() found
-        fits = theta.shape == coef.shape and intercept.ndim == 0
-    else:
-        n = len(built["feature_names"])
-        fits = coef.ndim in (1, 2) and len(coef) == n and intercept.shape == coef.shape[1:]
-        fits = fits and theta.shape in ((n, *coef.shape[1:]), (n + 1, *coef.shape[1:]))
-        fits = fits and (classes is None or len(classes) == (coef.shape[1] if coef.ndim == 2 else 2))
-    if not fits:
-        raise ModelFileError(
-            f"the arrays do not fit together: coef has shape {coef.shape}, intercept {intercept.shape}, theta "
-            f"{theta.shape}, for {len(built['feature_names'])} columns and {len(classes or ())} classes."
-        )
 
 
 def _kept_rows(history: History, findings: list[Finding]) -> NDArray[np.intp]:
@@ -184,7 +181,9 @@ def _history(shape: dict[str, Any], tensors: Tensors) -> History:
     columns = {name: tensors[f"history.{name}"] for name in COLUMNS if f"history.{name}" in tensors}
     if not 0 <= rows <= MOST_HISTORY or any(column.shape != (rows,) for column in columns.values()):
         raise ModelFileError("the columns of the history are not of the length that it says.")
-    return History.from_dict({"step": np.full(rows, np.nan)} | columns)
+    history = History.from_dict({"step": np.full(rows, np.nan)} | columns)
+    check_history(history)
+    return history
 
 
 def _summary(data: dict[str, Any] | None, names: tuple[str, ...], tensors: Tensors) -> DataSummary | None:
@@ -194,9 +193,11 @@ def _summary(data: dict[str, Any] | None, names: tuple[str, ...], tensors: Tenso
     ranges: dict[str, Any] = {name: tensors[f"summary.{name}"] for name in RANGES}
     if any(array.shape != (len(names),) for array in ranges.values()):
         raise ModelFileError(f"the data summary does not have one entry for each of its {len(names)} columns.")
+    if (ranges["sd"] < 0.0).any():
+        raise ModelFileError("a spread in the data summary is below zero.")
     return DataSummary(
-        names=names, rows=known(data["rows"], int, "rows"), target_name=known(data["target_name"], str, "name"),
-        missing={column: known(holes, int, "missing") for column, holes in unpack(data["missing"]).items()},
+        names=names, rows=whole_of(data["rows"], "rows"), target_name=text_of(data["target_name"], "name"),
+        missing={column: whole_of(holes, "missing") for column, holes in unpack(data["missing"]).items()},
         relations=_relations(unpack(data.get("relations"))),
         **(ranges | {name: number_of(data[name], name) for name in SPREADS}),
     )  # fmt: skip
@@ -219,6 +220,17 @@ def _checked(kind: Any, data: Any, name: str) -> dict[str, Any]:
     return parts
 
 
+def _evidence(conditions: Any, built: dict[str, Any]) -> Evidence | None:
+    """What symptoms were shown, when they can look at it again."""
+    if conditions is None:
+        return None
+    parts = _checked(Evidence, conditions, "evidence")
+    parts |= {name: redacted_all(parts[name]) for name in ("source", "named") if name in parts}
+    evidence = Evidence.recalled(built["history"], built["summary"], parts)
+    diagnose(evidence, include_healthy=True)  # raises where the parts cannot be those of a run
+    return evidence
+
+
 def _plain(conditions: dict[str, Any]) -> dict[str, Any]:
     """Named tuples as tuples."""
     return {name: tuple(value) if isinstance(value, tuple) else value for name, value in conditions.items()}
@@ -235,15 +247,11 @@ def _inference(data: dict[str, Any] | None, built: dict[str, Any], tensors: Tens
         or covariance.shape != (estimate.size, estimate.size)
     ):
         raise ModelFileError("the standard errors do not have one entry for each weight.")
-    classes = built["classes"] if estimate.ndim == 2 else None
+    dispersion, freedom = number_of(data["dispersion"], "dispersion"), number_of(data["freedom"], "freedom")
+    check_inference(estimate, covariance, dispersion, freedom)
     return Inference(
-        names,
-        estimate,
-        covariance,
-        number_of(data["dispersion"], "dispersion"),
-        number_of(data["freedom"], "freedom"),
-        classes,
-    )
+        names, estimate, covariance, dispersion, freedom, built["classes"] if estimate.ndim == 2 else None
+    )  # fmt: skip
 
 
 def _bowl(data: dict[str, Any] | None, tensors: Tensors) -> Bowl | None:
@@ -254,27 +262,31 @@ def _bowl(data: dict[str, Any] | None, tensors: Tensors) -> Bowl | None:
     p = len(names)
     if any(array.shape != ((p, p) if name == "curvature" else (p,)) for name, array in arrays.items()):
         raise ModelFileError("the shape of its loss does not have one entry for each weight.")
-    return Bowl(
+    bowl = Bowl(
         names, loss=number_of(data["loss"], "loss"), exact=known(data["exact"], bool, "exact"),
-        rows=known(data["rows"], int, "rows"), whole=known(data["whole"], bool, "whole"), **arrays,
+        rows=whole_of(data["rows"], "rows"), whole=known(data["whole"], bool, "whole"), **arrays,
     )  # fmt: skip
+    check_bowl(bowl)
+    return bowl
 
 
 def _reliability(bins: Any) -> Reliability | None:
     if bins is None:
         return None
-    if bins.ndim != 2 or len(bins) != 3 or not (bins[2] >= 0.0).all() or not bins[2].any():
-        raise ModelFileError("the bins of its calibration are not what they must be.")
+    check_reliability(bins)
     return Reliability(*bins)
 
 
 def _finding(data: dict[str, Any]) -> Finding:
-    texts = {name: known(data[name], str, name) for name in ("code", "title", "sentence", "remedy", "automatic")}
+    texts = {name: text_of(data[name], name) for name in ("code", "title", "sentence", "remedy", "automatic")}
+    texts["remedy"] = redacted(texts["remedy"])
+    if not CODE.fullmatch(texts["code"]):
+        raise ModelFileError(f"'{printable(texts['code'])}' is no code of a finding.")
     evidence = known(data["evidence"], dict, "evidence")
     if not all(isinstance(value, (int, float, str)) for value in evidence.values()):
         raise ModelFileError("the evidence of a finding is neither numbers nor text.")
     return Finding(
-        certainty=Certainty(data["certainty"]), evidence=evidence, step=known(data["step"], int, "step"), **texts
+        certainty=Certainty(data["certainty"]), evidence=evidence, step=whole_of(data["step"], "step"), **texts
     )
 
 

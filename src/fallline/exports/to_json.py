@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def to_json(model: Linear, path: str | Path | None = None) -> str:
         "link": model.link,
         "prediction": f"z = intercept + sum_j coef_j x_j; {LINKS[model.link]}",
         "target": model.target,
-        "classes": None if model.classes is None else list(model.classes),
+        "classes": None if model.classes is None else [_label(label) for label in model.classes],
         "intercept": float(model.intercept[0]) if single else model.intercept.tolist(),
         "coefficients": dict(zip(model.names, of.tolist(), strict=True)),
         "library": f"fallline {__version__}",
@@ -32,3 +33,8 @@ def to_json(model: Linear, path: str | Path | None = None) -> str:
     if path is not None:
         write_whole(path, text.encode())
     return text
+
+
+def _label(label: Any) -> Any:
+    """A class as JSON has it: numbers that are not finite as text."""
+    return str(label) if isinstance(label, float) and not math.isfinite(label) else label

@@ -62,9 +62,11 @@ def above_best(gap: float, J: float) -> str:
 def seconds(s: float) -> str:
     """A duration.
 
-    >>> seconds(0.0312), seconds(12.3), seconds(75), seconds(7260)
-    ('0.03 s', '12.3 s', '1 min 15 s', '2 h 1 min')
+    >>> seconds(0.0312), seconds(12.3), seconds(75), seconds(7260), seconds(float("nan"))
+    ('0.03 s', '12.3 s', '1 min 15 s', '2 h 1 min', '-')
     """
+    if not math.isfinite(s):
+        return "-"
     if s < 60:
         return f"{s:.2f} s" if s < 1 else f"{s:.1f} s"
     minutes, rest = divmod(round(s), 60)

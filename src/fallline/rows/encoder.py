@@ -20,7 +20,7 @@ from fallline.rows.slopes import Slopes
 from fallline.rows.table import as_frame
 from fallline.rows.target import target_column, with_target
 from fallline.rows.vectors import Vectors
-from fallline.rows.written import WAYS, checked, packed, unpacked
+from fallline.rows.written import WAYS, check_terms, checked, packed, unpacked
 
 if TYPE_CHECKING:
     import polars as pl
@@ -246,7 +246,9 @@ class Encoder:
             fields = json.loads(text)
             if fields.pop("format") != FORMAT:
                 raise ModelFileError("The model's columns are written in a newer form; update fallline to read them.")
-            return cls(columns=tuple(unpacked(term) for term in fields.pop("columns")), **checked(fields))
+            terms = tuple(unpacked(term) for term in fields.pop("columns"))
+            check_terms(terms)
+            return cls(columns=terms, **checked(fields))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, ModelFileError):
                 raise
