@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -185,3 +186,71 @@ def test_what_is_no_formula_is_said(text: str, kind: type[Exception], says: str)
             stones(100).with_columns(day=pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 4, 9), eager=True)), text
         )
     assert Formula.read("a ~ b").terms == (("b",),)
+
+
+# Arithmetic in double precision
+
+
+def small_numbers(rows: int = 400) -> pl.DataFrame:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(1, 100, rows), rng.integers(1, 100, rows)
+    return pl.DataFrame({"a": a, "b": b, "y": rng.normal(size=rows)})
+
+
+TYPES = [pl.Int8, pl.UInt8, pl.Int16, pl.UInt32, pl.Int64, pl.Float32, pl.Decimal(20, 2)]
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=str)
+@pytest.mark.parametrize("term", ["a:b", "I(a*b)", "I(a+b)", "I(a-b)", "I(-a)", "I(a**12)", "2**a", "a**(-1)"])
+def test_arithmetic_does_not_overflow_whatever_the_columns_types_are(term: str, kind: Any) -> None:
+    frame = small_numbers()
+    typed = frame.with_columns(pl.col("a", "b").cast(kind))
+    term = term if term.startswith(("a:", "I(")) else f"I({term})"
+    made, wanted = (
+        Formula.read(f"y ~ {term}").apply(each, target=False).to_series(0)
+        for each in (typed, frame.with_columns(pl.col("a", "b").cast(pl.Float64)))
+    )
+    assert made.dtype == pl.Float64
+    np.testing.assert_array_equal(made.to_numpy(), wanted.to_numpy())
+
+
+def test_true_and_false_are_one_and_zero_in_arithmetic() -> None:
+    frame = small_numbers().with_columns(b=pl.col("b") > 50)
+    made = Formula.read("y ~ a:b + I(a + b)").apply(frame, target=False)
+    a, b = frame["a"].to_numpy(), frame["b"].to_numpy()
+    np.testing.assert_array_equal(made["a:b"].to_numpy(), a * b)
+    np.testing.assert_array_equal(made["I(a + b)"].to_numpy(), a + b)
+
+
+def test_levels_of_whole_numbers_keep_all_their_digits() -> None:
+    frame = pl.DataFrame({"k": [2**53, 2**53 + 1], "y": [1.0, 2.0]})
+    assert Formula.read("y ~ C(k)").apply(frame, target=False)["C(k)"].n_unique() == 2
+
+
+@pytest.mark.parametrize("term", ["I(when + 1)", "a:when", "I(town * 2)", "log(when)"])
+def test_arithmetic_on_what_is_no_number_is_refused(term: str) -> None:
+    import datetime
+
+    frame = small_numbers().with_columns(town=pl.lit("Rome"), when=pl.lit(datetime.date(2024, 1, 1)))
+    with pytest.raises(SchemaError, match="needs numbers"):
+        Formula.read(f"y ~ {term}").apply(frame, target=False)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        "(a + b + c)**60", "a**1000000000", "((a + b)**9 * (a + b)**9)**2", "*".join("abcdefghijklmnopqrstuvwx"),
+        " + ".join(f"x{k}" for k in range(9_000)), "I(" + "(" * 5000 + "a" + ")" * 5000 + ")",
+        "I(" + "+".join(["a"] * 3000) + ")", f"I(a * {'9' * 400})",
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_a_formula_of_huge_size_is_one_sentence(terms: str) -> None:
+    frame = small_numbers()
+    with pytest.raises(SettingError) as caught:
+        Formula.read(f"y ~ {terms}").apply(frame, target=False)
+    assert len(str(caught.value)) <= 300 and "\n" not in str(caught.value)
+
+
+def test_many_terms_are_not_too_many() -> None:
+    assert len(Formula.read(f"y ~ ({' + '.join(f'x{k}' for k in range(40))})**2").terms) == 40 + 40 * 39 // 2

@@ -136,7 +136,8 @@ def _json_lines(file: Path, drop: Collection[str], kinds: Mapping[str, str] | No
     import polars as pl
 
     try:
-        frame = pl.read_ndjson(file, infer_schema_length=None)
+        with file.open("rb") as opened:  # by its name Polars would take it as a pattern
+            frame = pl.read_ndjson(opened, infer_schema_length=None)
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise DataError(f"{file} is not one JSON object a line: {brief(error)}.") from None
     return _typed(_without(_with_rows(frame, file), drop, file), lambda row: f"line {_json_line(file, row):,}", kinds)
@@ -163,7 +164,9 @@ def _binary(file: Path, suffix: str) -> pl.DataFrame:
 
     kind = "Parquet" if suffix in PARQUET else "Arrow"
     try:
-        frame = pl.read_parquet(file) if suffix in PARQUET else pl.read_ipc(file)
+        # A file is itself, whatever marks of patterns its name has. (``read_ipc`` knows no other way.)
+        scan = pl.scan_parquet if suffix in PARQUET else pl.scan_ipc
+        frame = scan(file.absolute(), glob=False, hive_partitioning=False).collect()
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         if isinstance(error, PermissionError):
             raise

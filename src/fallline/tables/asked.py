@@ -19,6 +19,8 @@ UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KI
 REFERENCES = ("most-frequent", "none")
 SHARE = 0.5  # of the memory that is free: what a fit takes when nothing is said
 LEAST_MEMORY = 50 * 10**6  # bytes: below, not even a block and what reads it have room
+MOST_MEMORY = 2**62  # bytes: more than any machine has
+SHOWN = 40  # characters of what was given that an error repeats
 CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
@@ -45,6 +47,8 @@ class Asked:
 
     def __post_init__(self) -> None:
         _ = self.coding  # complains of what cannot be
+        if not 0.0 <= self.check < 1.0:  # nor is NaN
+            raise SettingError(f"check: got {self.check!r}; a share of the rows must satisfy 0 <= check < 1.")
 
     @property
     def coding(self) -> dict[str, Any]:
@@ -115,13 +119,14 @@ def memory_budget(given: int | str | None) -> int:
     """
     if given is None:
         return max(LEAST_MEMORY, int(SHARE * free_memory()))
-    found = re.fullmatch(r"\s*(\d{1,18}(?:\.\d*)?|\.\d+)\s*([a-zA-Z]*)\s*", str(given))
+    shown = f"{str(given)[:SHOWN]!r}"
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*", str(given)[:SHOWN])
     if isinstance(given, bool) or not found or found[2].upper() not in UNITS:
-        raise SettingError(f"memory: got {given!r}; give bytes, or a number and a unit such as '500MB' or '2GB'.")
-    budget = int(float(found[1]) * UNITS[found[2].upper()])
+        raise SettingError(f"memory: got {shown}; give bytes, or a number and a unit such as '500MB' or '2GB'.")
+    budget = float(found[1]) * UNITS[found[2].upper()]
     if budget < LEAST_MEMORY:
-        raise SettingError(f"memory: got {given!r}; it must be at least {LEAST_MEMORY // 10**6} MB.")
-    return budget
+        raise SettingError(f"memory: got {shown}; it must be at least {LEAST_MEMORY // 10**6} MB.")
+    return int(min(budget, MOST_MEMORY))
 
 
 def free_memory() -> int:

@@ -20,11 +20,12 @@ from fallline.rows.columns import Levels, Number, Term, as_text
 from fallline.rows.slopes import Slopes
 from fallline.rows.sources._base import Source
 from fallline.rows.table import brief
+from fallline.tables.arithmetic import computed, numbers, parsed, shown
+from fallline.tables.termcount import check_size
 
 if TYPE_CHECKING:
     import polars as pl
 
-FUNCTIONS = ("log", "log1p", "log2", "log10", "exp", "sqrt", "abs")
 BESIDE = " x "  # between the levels of two texts
 
 
@@ -46,22 +47,27 @@ class Formula:
         except ImportError:
             raise MissingExtraError("Formulas need formulaic: pip install 'fallline[formula]'.") from None
         if "." in text.replace("~", " ").replace("+", " ").replace("-", " ").split():
-            raise SettingError(f"formula: got {text!r}; '.' is not supported: name the columns.")
+            raise SettingError(f"formula: got {shown(text)}; '.' is not supported: name the columns.")
         try:
-            parsed = formulaic.Formula(text)
-            left, right = list(getattr(parsed, "lhs", [])), list(getattr(parsed, "rhs", parsed))
+            check_size(text)
+            whole = formulaic.Formula(text)
+            left, right = list(getattr(whole, "lhs", [])), list(getattr(whole, "rhs", whole))
+        except SettingError:
+            raise
         except Exception as error:  # it has several trees of errors
-            raise SettingError(f"formula: got {text!r}; {str(error).splitlines()[0]}") from None
+            raise SettingError(f"formula: got {shown(text)}; {brief(error)}.") from None
         if len(left) != 1 or len(left[0].factors) != 1:
-            raise SettingError(f"formula: got {text!r}; one target stands before the ~, such as 'price ~ area + town'.")
+            raise SettingError(
+                f"formula: got {shown(text)}; one target stands before the ~, such as 'price ~ area + town'."
+            )
         terms = tuple(tuple(str(factor.expr) for factor in term.factors) for term in right)
         constant = [term for term in terms if term in (("1",), ("0",))]
         named = tuple(term for term in terms if term not in constant)
         target = str(left[0].factors[0].expr)
         if any(target in term for term in named):
-            raise SettingError(f"formula: got {text!r}; the target {target!r} is among the terms that predict it.")
+            raise SettingError(f"formula: got {shown(text)}; the target {target!r} is among the terms that predict it.")
         if not named:
-            raise SettingError(f"formula: got {text!r}; after the ~ stands at least one column.")
+            raise SettingError(f"formula: got {shown(text)}; after the ~ stands at least one column.")
         return cls(text, target, named, ("1",) in constant)
 
     @classmethod
@@ -99,7 +105,7 @@ class Formula:
                 for term in self.terms for text, factors in enumerate(typed._split(term)) if factors
             }  # fmt: skip
         except pl.exceptions.PolarsError as error:
-            raise SettingError(f"formula: got {self.text!r}, which cannot be computed: {brief(error)}.") from None
+            raise SettingError(f"formula: got {shown(self.text)}, which cannot be computed: {brief(error)}.") from None
         if target:
             columns[self.target] = _factor(frame, self.target)
         columns |= {name: frame[name] for name in beside if name in frame.columns}
@@ -178,8 +184,9 @@ class FormulaSource(Source):
 
 def _product(frame: pl.DataFrame, factors: list[str], text: int) -> pl.Series:
     product, *others = [_factor(frame, factor) for factor in factors]
+    name = ":".join(factors)
     for other in others:
-        product = as_text(product) + BESIDE + as_text(other) if text else product * other
+        product = as_text(product) + BESIDE + as_text(other) if text else numbers(product, name) * numbers(other, name)
     return product
 
 
@@ -193,40 +200,9 @@ def _factor(frame: pl.DataFrame, expression: str) -> pl.Series:
     """The cells of one factor."""
     if expression in frame.columns:
         return frame[expression]
-    try:
-        tree = ast.parse(expression, mode="eval").body
-    except SyntaxError:
-        raise SettingError(f"formula: {expression!r} is neither a column nor arithmetic.") from None
+    tree = parsed(expression)
     if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "C" and len(tree.args) == 1:
-        return as_text(frame.select(_computed(tree.args[0], frame, expression)).to_series())
-    found: pl.Series = frame.select(_computed(tree, frame, expression)).to_series()
-    return found
-
-
-def _computed(node: ast.AST, frame: pl.DataFrame, whole: str) -> Any:
-    import polars as pl
-
-    if isinstance(node, ast.Name):
-        if node.id not in frame.columns:
-            raise SchemaError(f"formula: there is no column {node.id!r}.{suggest(node.id, frame.columns)}")
-        return pl.col(node.id)
-    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-        return pl.lit(node.value)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -_computed(node.operand, frame, whole)
-    if isinstance(node, ast.BinOp):
-        a, b = _computed(node.left, frame, whole), _computed(node.right, frame, whole)
-        if isinstance(node.op, (ast.Add, ast.Sub)):
-            return a + b if isinstance(node.op, ast.Add) else a - b
-        if isinstance(node.op, (ast.Mult, ast.Div, ast.Pow)):
-            return a * b if isinstance(node.op, ast.Mult) else a / b if isinstance(node.op, ast.Div) else a**b
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1 and not node.keywords:
-        inner = _computed(node.args[0], frame, whole)
-        if node.func.id == "I":
-            return inner
-        if node.func.id in FUNCTIONS:
-            return inner.log(2) if node.func.id == "log2" else getattr(inner, node.func.id)()
-    raise SettingError(
-        f"formula: {whole!r} is more than fallline computes: columns, numbers, + - * / **, I(...), C(...), "
-        f"{', '.join(f'{name}(...)' for name in FUNCTIONS)}."
-    )
+        inner = tree.args[0]
+        own = isinstance(inner, ast.Name) and inner.id in frame.columns  # levels are the cells as they are
+        return as_text(frame[inner.id] if own else computed(inner, frame, expression))
+    return computed(tree, frame, expression)

@@ -66,7 +66,7 @@ def scan_files(path: str | Path) -> Source:
     if suffix in DELIMITED:
         return TextSource(files, given, stamp(files), size)
     hive = len(files) > 1 and any("=" in part for part in files[0].parts)
-    source = _scanned([str(file) for file in files], given, suffix, stamp(files), hive, size)
+    source = _scanned([str(file.absolute()) for file in files], given, suffix, stamp(files), hive, size)
     source.files = files
     return source
 
@@ -87,7 +87,7 @@ def _files(given: str) -> list[Path]:
 
 def _suffix(name: str) -> str:
     """``.csv`` of ``sales.csv`` and of ``sales.csv.gz``."""
-    name = name.lower().split("?")[0]
+    name = name.lower().split("?")[0] if is_remote(name) else name.lower()
     for packed in PACKED:
         name = name.removesuffix(packed)
     return Path(name).suffix
@@ -118,7 +118,8 @@ def _query(paths: list[str], suffix: str, hive: bool) -> pl.LazyFrame:
     if suffix in PARQUET:
         return pl.scan_parquet(paths, hive_partitioning=hive, glob=False)
     if suffix in ARROW:
-        return pl.scan_ipc(paths, hive_partitioning=hive)
+        return pl.scan_ipc(paths, hive_partitioning=hive, glob=False)
     if suffix in JSON_LINES:
-        return pl.scan_ndjson(paths, infer_schema_length=None)
+        literal = [path if is_remote(path) else glob.escape(path) for path in paths]  # patterns are all it knows
+        return pl.scan_ndjson(literal, infer_schema_length=None)
     return pl.scan_csv(paths, infer_schema_length=None, null_values=list(EMPTY_WORDS))  # from afar; see text.py
