@@ -70,9 +70,9 @@ def settle(options: Options) -> None:
 
 def _read_whole(file: str) -> bool:
     """Whether it is a small file of a kind that is read whole; or no file at all, which reading will tell."""
+    from fallline.rows.pieces import PACKED
     from fallline.rows.sources import is_large, is_several
     from fallline.rows.sources.libsvm import is_libsvm
-    from fallline.rows.sources.text import PACKED
 
     return not (is_several(file) or is_large(file) or is_libsvm(file) or Path(file).suffix.lower() in PACKED)
 
@@ -80,13 +80,14 @@ def _read_whole(file: str) -> bool:
 def opened(file: str, memory: str | None, kinds: dict[str, str]) -> Iterator[pl.DataFrame]:
     """The frames of a table to predict: one of a small file, which is read whole, else as they stream."""
     from fallline.rows.sources import as_source
+    from fallline.rows.sources.frames import steady_frames
     from fallline.rows.table import read_table
     from fallline.tables.asked import memory_budget
     from fallline.tables.prepare import frame_room
 
     if memory is None and _read_whole(file):
         return iter([read_table(file, kinds=kinds)])
-    return as_source(file, kinds).frames(frame_room(memory_budget(memory)))
+    return steady_frames(as_source(file, kinds), frame_room(memory_budget(memory)))
 
 
 def run(

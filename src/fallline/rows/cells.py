@@ -6,8 +6,8 @@ By all cells of a column, not by a sample.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from fallline.errors import DataError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 EMPTY_WORDS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")  # cells that hold nothing
 FEW_BAD = 0.05  # a column with at most this share of cells that are not numbers is a column of numbers with mistakes
+SHOWN = 40  # characters of a cell or a name that an error repeats
 ENOUGH_GOOD = 4  # and so is one with a single such cell beside at least this many numbers
 
 CODE = r"^[+-]?0\d+$"  # 007 is a code: as a number it would lose its zeros
@@ -24,6 +25,13 @@ DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y")
 EITHER_DAYS = (("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"))  # the day first or the month first
 CLOCKS = ("%H:%M:%S%.f", "%H:%M")
 ZONED = tuple(f"%Y-%m-%d{gap}{clock}%#z" for gap in "T " for clock in CLOCKS)
+
+
+class Kind(NamedTuple):
+    """How the cells of a column of text are read: "text", "truth", "whole", "number", "comma" or "date"."""
+
+    what: str
+    form: str = ""  # of dates, time stamps and times of day
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,26 @@ class Facts:
     commas: int  # numbers when a comma is the decimal point
     codes: int
     truths: int
-    first: str | None
+
+    def __add__(self, other: Facts) -> Facts:
+        return Facts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def kind(self, must: bool, decimal_comma: bool) -> Kind | None:
+        """The kind of them, if it is no date; None where that is to be seen, or where some are mistakes."""
+        if self.cells == 0 or (self.codes and not must):
+            return Kind("text")
+        if self.truths == self.cells:
+            return Kind("truth")
+        if self.wholes == self.cells:
+            return Kind("whole")
+        if self.numbers == self.cells:
+            return Kind("number")
+        return Kind("comma") if decimal_comma and self.commas == self.cells else None
+
+    def mistakes(self, must: bool, decimal_comma: bool) -> bool:
+        """Whether it is a column of numbers with a few cells that are none; of those that have no ``kind``."""
+        good = self.commas if decimal_comma else self.numbers
+        return must or _few(self.cells - good, good)
 
 
 def type_text(
@@ -62,11 +89,54 @@ def type_text(
     tried = [name for name in names if name not in text]
     if not tried:
         return frame
-    rows = frame.select(_facts(name).alias(name) for name in tried).row(0, named=True)
-    typed = [
-        _typed(frame[name], Facts(**rows[name]), place, name in numbers, decimal_comma).alias(name) for name in tried
-    ]
+    rows = facts_of(frame, tried)
+    typed = []
+    for name in tried:
+        kind = kind_of(frame[name], rows[name], place, name in numbers, decimal_comma)
+        typed.append(read_as(frame[name], kind).alias(name))
     return frame.with_columns(typed)
+
+
+def facts_of(frame: pl.DataFrame, names: Collection[str]) -> dict[str, Facts]:
+    """Of these columns, which are text that was ``emptied``."""
+    if not names:
+        return {}
+    found = frame.select(_facts(name).alias(name) for name in names).row(0, named=True)
+    return {name: Facts(**found[name]) for name in names}
+
+
+def kind_of(
+    cells: pl.Series, facts: Facts, place: Callable[[int], str], must: bool = False, decimal_comma: bool = False
+) -> Kind:
+    """What these cells are, all of them; raises DataError where nearly all are the same, or dates can be read in two ways.
+
+    `must`: whether they must be numbers.
+    """
+    kind = facts.kind(must, decimal_comma)
+    if kind is not None:
+        return kind
+    if facts.mistakes(must, decimal_comma):
+        good = Kind("comma" if decimal_comma else "number")
+        refuse_mistakes(cells, read_as(cells, good), "number", place)
+    form = date_form(cells, place)
+    return Kind("text") if form is None else Kind("date", form)
+
+
+def read_as(cells: pl.Series, kind: Kind) -> pl.Series:
+    """The cells in their type, null where they do not fit it."""
+    import polars as pl
+
+    if kind.what == "truth":
+        lower = cells.str.to_lowercase()
+        return pl.select(pl.when(lower.is_in(["true", "false"])).then(lower == "true")).to_series()
+    if kind.what == "whole":
+        return cells.cast(pl.Int64, strict=False)
+    if kind.what == "number":
+        return cells.cast(pl.Float64, strict=False)
+    if kind.what == "comma":
+        read: pl.Series = _comma_numbers(cells)
+        return read
+    return read_dates(cells, kind.form) if kind.what == "date" else cells
 
 
 def date_text(frame: pl.DataFrame, place: Callable[[int], str]) -> pl.DataFrame:
@@ -96,7 +166,6 @@ def _facts(name: str) -> pl.Expr:
         commas=_comma_numbers(cell).count(),
         codes=cell.str.contains(CODE).sum(),
         truths=cell.str.to_lowercase().is_in(["true", "false"]).sum(),
-        first=cell.drop_nulls().first(),
     )
 
 
@@ -106,38 +175,24 @@ def _comma_numbers(cell: Any) -> Any:
     return cell.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
 
 
-def _typed(cells: pl.Series, facts: Facts, place: Callable[[int], str], must: bool, decimal_comma: bool) -> pl.Series:
-    import polars as pl
-
-    if facts.cells == 0 or (facts.codes and not must):
-        return cells
-    if facts.truths == facts.cells:
-        return cells.str.to_lowercase() == "true"
-    if facts.wholes == facts.cells:
-        return cells.cast(pl.Int64)
-    if facts.numbers == facts.cells:
-        return cells.cast(pl.Float64)
-    with_comma: pl.Series = _comma_numbers(cells)
-    if decimal_comma and facts.commas == facts.cells:
-        return with_comma
-    good = facts.commas if decimal_comma else facts.numbers
-    if must or _few(facts.cells - good, good):
-        _refuse(cells, with_comma if decimal_comma else cells.cast(pl.Float64, strict=False), "number", place)
-    return dated(cells, place)
-
-
 def _few(bad: int, good: int) -> bool:
     return bad <= FEW_BAD * (bad + good) or (bad == 1 and good >= ENOUGH_GOOD)
 
 
-def _refuse(cells: pl.Series, read: pl.Series, kind: str, place: Callable[[int], str]) -> None:
+def refuse_mistakes(cells: pl.Series, read: pl.Series, kind: str, place: Callable[[int], str]) -> NoReturn:
+    """Raise DataError for the first of the cells that were not read."""
     wrong = cells.is_not_null() & read.is_null()
     row, bad, good = int(wrong.arg_max() or 0), int(wrong.sum()), int(read.count())
+    raise DataError(mistake(cells.name, place(row), cells[row], kind, bad, good))
+
+
+def mistake(name: str, place: str, cell: str, kind: str, bad: int, good: int) -> str:
+    """What to say of a cell that is not of the kind of the others."""
     others = f"the other {good:,} {'cell is' if good == 1 else 'cells are'}"
     told = f"({others})" if bad == 1 else f"({bad:,} such cells; {others})"
-    raise DataError(
-        f"column '{cells.name}', {place(row)}: {cells[row]!r} is not a {kind} {told}. "
-        f"Correct the cell or leave it empty; --drop {cells.name} leaves the column out."
+    return (
+        f"column '{name[:SHOWN]}', {place}: {cell[:SHOWN]!r} is not a {kind} {told}. "
+        f"Correct the cell or leave it empty; --drop {name[:SHOWN]} leaves the column out."
     )
 
 
@@ -162,7 +217,7 @@ def date_form(cells: pl.Series, place: Callable[[int], str]) -> str | None:
             if good == cells.count():
                 return form
             if _few(int(cells.count()) - good, good):
-                _refuse(cells, read, "time of day" if form in CLOCKS else "date", place)
+                refuse_mistakes(cells, read, "time of day" if form in CLOCKS else "date", place)
     for pair in EITHER_DAYS:
         for forms in (pair, *zip(_stamps(pair[:1]), _stamps(pair[1:]), strict=True)):
             found = [(form, read) for form in forms if (read := _whole(cells, form)) is not None]

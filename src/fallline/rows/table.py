@@ -127,9 +127,8 @@ def existing(file: Path) -> Path:
 
 def _delimited(file: Path, drop: Collection[str], kinds: Mapping[str, str] | None) -> pl.DataFrame:
     frame, layout = read_delimited(file)
-    return _typed(
-        _without(frame, drop, file), lambda row: f"line {line_of(layout, row):,}", kinds, layout.separator != ","
-    )
+    rest = _without(frame, drop, file)
+    return _typed(rest, file, lambda row: f"line {line_of(layout, row):,}", kinds, layout.separator != ",")
 
 
 def _json_lines(file: Path, drop: Collection[str], kinds: Mapping[str, str] | None) -> pl.DataFrame:
@@ -140,7 +139,8 @@ def _json_lines(file: Path, drop: Collection[str], kinds: Mapping[str, str] | No
             frame = pl.read_ndjson(opened, infer_schema_length=None)
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise DataError(f"{file} is not one JSON object a line: {brief(error)}.") from None
-    return _typed(_without(_with_rows(frame, file), drop, file), lambda row: f"line {_json_line(file, row):,}", kinds)
+    rest = _without(_with_rows(frame, file), drop, file)
+    return _typed(rest, file, lambda row: f"line {_json_line(file, row):,}", kinds)
 
 
 def _json_line(file: Path, row: int) -> int:
@@ -150,13 +150,15 @@ def _json_line(file: Path, row: int) -> int:
 
 
 def _typed(
-    frame: pl.DataFrame, place: Callable[[int], str], kinds: Mapping[str, str] | None, decimal_comma: bool = False
-) -> pl.DataFrame:
-    if kinds is None:
-        return type_text(frame, place, decimal_comma=decimal_comma)
-    text = [name for name in frame.columns if kinds.get(name, "text") == "text"]
-    numbers = [name for name in frame.columns if kinds.get(name) == "number"]
-    return type_text(frame, place, text=text, numbers=numbers, decimal_comma=decimal_comma)
+    frame: pl.DataFrame, file: Path, place: Callable[[int], str], kinds: Mapping[str, str] | None,
+    decimal_comma: bool = False,
+) -> pl.DataFrame:  # fmt: skip
+    text = [] if kinds is None else [name for name in frame.columns if kinds.get(name, "text") == "text"]
+    numbers = [] if kinds is None else [name for name in frame.columns if kinds.get(name) == "number"]
+    try:
+        return type_text(frame, place, text=text, numbers=numbers, decimal_comma=decimal_comma)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
 
 
 def _binary(file: Path, suffix: str) -> pl.DataFrame:

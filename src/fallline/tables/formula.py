@@ -152,6 +152,7 @@ class FormulaSource(Source):
         self.name = source.name
 
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
+        self.source.again = self.again
         for frame in self.source.frames(room):
             for name in self.beside:
                 if name not in frame.columns:
@@ -203,6 +204,7 @@ def _factor(frame: pl.DataFrame, expression: str) -> pl.Series:
     tree = parsed(expression)
     if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "C" and len(tree.args) == 1:
         inner = tree.args[0]
-        own = isinstance(inner, ast.Name) and inner.id in frame.columns  # levels are the cells as they are
-        return as_text(frame[inner.id] if own else computed(inner, frame, expression))
+        if isinstance(inner, ast.Name) and inner.id in frame.columns:
+            return as_text(frame[inner.id])  # levels are the cells as they are
+        return as_text(computed(inner, frame, expression))
     return computed(tree, frame, expression)

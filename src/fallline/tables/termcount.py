@@ -37,7 +37,10 @@ def check_size(text: str) -> None:
 
 
 def _terms(tree: Any) -> int:
-    """An upper bound of the terms that are made on the way, as far as MOST_TERMS. Not recursive: a sum is as deep as it is long."""
+    """An upper bound of the terms that are made on the way, as far as MOST_TERMS.
+
+    Not recursive, for the tree of a sum is as deep as the sum is long.
+    """
     counts: list[int] = []
     waiting = [(tree, False)]
     while waiting:

@@ -31,7 +31,7 @@ def as_source(table: Any, kinds: Mapping[str, str] | None = None) -> Source:
     if isinstance(table, (str, Path)):
         if is_libsvm(table) and not is_several(table):
             return LibsvmSource(existing(Path(table)), kinds)
-        return scan_files(table)
+        return scan_files(table, kinds)
     if isinstance(table, pl.LazyFrame):
         return LazySource(table, "the lazy frame")
     if hasattr(table, "read_next_batch") or type(table).__name__ in ("RecordBatchReader", "DuckDBPyRelation"):

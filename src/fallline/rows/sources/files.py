@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import glob
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallline.errors import DataError
 from fallline.redaction import redacted, redacted_message
 from fallline.rows.cells import EMPTY_WORDS
+from fallline.rows.pieces import PACKED
 from fallline.rows.sources._base import Source
 from fallline.rows.sources.frames import LazySource, stamp
-from fallline.rows.sources.text import PACKED, TextSource
+from fallline.rows.sources.text import TextSource
 from fallline.rows.table import ARROW, DELIMITED, JSON_LINES, PARQUET, SUFFIXES, brief, check_suffix, existing
 
 if TYPE_CHECKING:
@@ -42,29 +44,29 @@ def is_large(path: Any) -> bool:
     return not is_remote(path) and Path(path).is_file() and Path(path).stat().st_size > LARGE
 
 
-def scan_files(path: str | Path) -> Source:
+def scan_files(path: str | Path, kinds: Mapping[str, str] | None = None) -> Source:
     """The source of a path, a pattern, a folder or an address; raises DataError where nothing is there.
 
     Of a folder all files of one kind are read, those in folders within too, in the order of their names; folders named
-    ``year=2024`` become columns (hive partitions).
+    ``year=2024`` become columns (hive partitions). `kinds`: ``Encoder.kinds`` of the model that the rows are for.
     """
     if str(path) == "-":
         from fallline.rows.sources.standard_input import StandardInput
 
-        return StandardInput()
+        return StandardInput(kinds)
     if is_remote(path):
         return _scanned([str(path)], redacted(str(path)), _suffix(str(path)), None, hive=False)
     given = str(path)
     files = _files(given)
     suffix = _suffix(files[0].name)
     if any(_suffix(file.name) != suffix for file in files):
-        kinds = sorted({_suffix(file.name) for file in files})
+        found = sorted({_suffix(file.name) for file in files})
         raise DataError(
-            f"{given}: holds files of several kinds ({', '.join(kinds)}); give a pattern such as '*{suffix}'."
+            f"{given}: holds files of several kinds ({', '.join(found)}); give a pattern such as '*{suffix}'."
         )
     size = sum(file.stat().st_size for file in files)
     if suffix in DELIMITED:
-        return TextSource(files, given, stamp(files), size)
+        return TextSource(files, given, stamp(files), size, kinds)
     hive = len(files) > 1 and any("=" in part for part in files[0].parts)
     source = _scanned([str(file.absolute()) for file in files], given, suffix, stamp(files), hive, size)
     source.files = files
@@ -116,9 +118,9 @@ def _query(paths: list[str], suffix: str, hive: bool) -> pl.LazyFrame:
     import polars as pl
 
     if suffix in PARQUET:
-        return pl.scan_parquet(paths, hive_partitioning=hive, glob=False)
+        return pl.scan_parquet(paths, hive_partitioning=hive, glob=is_remote(paths[0]))
     if suffix in ARROW:
-        return pl.scan_ipc(paths, hive_partitioning=hive, glob=False)
+        return pl.scan_ipc(paths, hive_partitioning=hive, glob=is_remote(paths[0]))
     if suffix in JSON_LINES:
         literal = [path if is_remote(path) else glob.escape(path) for path in paths]  # patterns are all it knows
         return pl.scan_ndjson(literal, infer_schema_length=None)

@@ -46,6 +46,24 @@ class Widened(Exception):
     """A column turned out to hold more than its beginning said: what was read so far must be read again."""
 
 
+def steady_frames(source: Source, room: int | None = None) -> Iterator[pl.DataFrame]:
+    """All rows, each once, for who cannot begin again: after ``Widened`` the rows that were given are passed over."""
+    source.again = True
+    given = 0
+    while True:
+        passed = 0
+        try:
+            for frame in source.frames(room):
+                rest = frame[max(0, given - passed) :]
+                passed += frame.height
+                if rest.height:
+                    given += rest.height
+                    yield rest
+            return
+        except Widened:
+            continue
+
+
 class LazySource(Source):
     """What Polars can stream: files, folders, object stores, a user's own query.
 

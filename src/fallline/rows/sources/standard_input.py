@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -28,7 +28,7 @@ class StandardInput(TextSource):
     The file has no name where the system can do without one (Linux), so that nothing is left of a process that is killed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Mapping[str, str] | None = None) -> None:
         with contextlib.ExitStack() as stack:
             try:
                 file, self._spool = _opened(stack)
@@ -39,7 +39,7 @@ class StandardInput(TextSource):
                     "folder."
                 ) from None
             try:
-                super().__init__([Path(self._spool)], NAME, None, size)
+                super().__init__([Path(self._spool)], NAME, None, size, kinds)
             except DataError as error:
                 raise self._named(error) from None
             weakref.finalize(self, stack.pop_all().close)
