@@ -5,7 +5,6 @@ Files are made at random, many of them malformed: the ways agree on the table, o
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import random
@@ -45,7 +44,7 @@ WAYS: dict[str, Callable[[Path], pl.DataFrame]] = {
     "whole": read_table,
     "at once": lambda path: again(as_source(path), None),
     "small frames": lambda path: again(as_source(path), 150),
-    "each row once": lambda path: pl.concat(list(steady_frames(as_source(path), 400))),
+    "each row once": lambda path: pl.concat(list(steady_frames(as_source(path), 400)), how="vertical_relaxed"),
 }
 
 
@@ -80,11 +79,14 @@ def wild(chance: random.Random) -> bytes:
     columns, rows = chance.randint(1, 5), chance.choice([0, 3, 20, 70])
     separator, end = chance.choice([",", ",", ";", "\t", "|"]), chance.choice(["\n", "\n", "\r\n"])
     often = [chance.random() < 0.25 for _ in range(columns)]
-    header = [f"c{j}" if chance.random() > 0.1 else chance.choice(["", "a", "a b", '"x"', "é", "1"]) for j in range(columns)]
+    header = [
+        f"c{j}" if chance.random() > 0.1 else chance.choice(["", "a", "a b", '"x"', "é", "1"]) for j in range(columns)
+    ]
     lines = [separator.join(header)]
     for _ in range(rows):
         cells = [
-            chance.choice(CELLS) if often[j] or chance.random() < 0.01 else str(chance.randint(0, 9)) for j in range(columns)
+            chance.choice(CELLS) if often[j] or chance.random() < 0.01 else str(chance.randint(0, 9))
+            for j in range(columns)
         ]
         if chance.random() < 0.2:
             cells = ['"' + cell.replace('"', '""') + '"' if chance.random() < 0.5 else cell for cell in cells]
@@ -93,7 +95,11 @@ def wild(chance: random.Random) -> bytes:
         if chance.random() < 0.02:
             cells = [chance.choice(["", " ", "  \t"])]
         lines.append(separator.join(cells))
-    text = chance.choice(["", "", "", "\ufeff", end, f" {end}{end}"]) + end.join(lines) + chance.choice([end, end, "", end * 3])
+    text = (
+        chance.choice(["", "", "", "\ufeff", end, f" {end}{end}"])
+        + end.join(lines)
+        + chance.choice([end, end, "", end * 3])
+    )
     data = bytearray(text.encode())
     if chance.random() < 0.15:
         for _ in range(chance.randint(1, 3)):

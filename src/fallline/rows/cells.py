@@ -66,6 +66,9 @@ class Facts:
         return must or _few(self.cells - good, good)
 
 
+NOTHING = Facts(0, 0, 0, 0, 0, 0)
+
+
 def type_text(
     frame: pl.DataFrame,
     place: Callable[[int], str],
@@ -191,9 +194,14 @@ def mistake(name: str, place: str, cell: str, kind: str, bad: int, good: int) ->
     others = f"the other {good:,} {'cell is' if good == 1 else 'cells are'}"
     told = f"({others})" if bad == 1 else f"({bad:,} such cells; {others})"
     return (
-        f"column '{name[:SHOWN]}', {place}: {cell[:SHOWN]!r} is not a {kind} {told}. "
-        f"Correct the cell or leave it empty; --drop {name[:SHOWN]} leaves the column out."
+        f"column '{one_line(name)}', {place}: {cell[:SHOWN]!r} is not a {kind} {told}. "
+        f"Correct the cell or leave it empty; --drop {one_line(name)} leaves the column out."
     )
+
+
+def one_line(name: str) -> str:
+    """The name of a column as errors have it."""
+    return " ".join(name.split())[:SHOWN]
 
 
 def dated(cells: pl.Series, place: Callable[[int], str]) -> pl.Series:
@@ -223,8 +231,9 @@ def date_form(cells: pl.Series, place: Callable[[int], str]) -> str | None:
             found = [(form, read) for form in forms if (read := _whole(cells, form)) is not None]
             if len(found) == 2 and not found[0][1].equals(found[1][1]):
                 raise DataError(
-                    f"column '{cells.name}': dates such as {first!r} could have the day first or the month first, and no "
-                    f"cell of the column settles it. Write them as 2024-03-31; --drop {cells.name} leaves the column out."
+                    f"column '{one_line(cells.name)}': dates such as {first[:SHOWN]!r} could have the day first or the month "
+                    "first, and no cell of the column settles it. Write them as 2024-03-31; --drop "
+                    f"{one_line(cells.name)} leaves the column out."
                 )
             if found:
                 return found[0][0]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from fallline.errors import DataError
+from fallline.rows.cells import one_line
 from fallline.rows.pieces import LONGEST, PIECE, Piece, Record, measure, pieces, records, unpacked
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ NO_CELL = "\x01"  # a separator that no text holds: the whole line becomes one c
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # how UTF-16 files begin
 UNREADABLE = (OSError, EOFError, zlib.error)
-SHOWN = 40  # characters of a name that an error repeats
 
 
 class Layout(NamedTuple):
@@ -170,7 +170,7 @@ def checked_names(header: list[str], path: Path) -> tuple[str, ...]:
     if len(set(names)) == len(names):
         return tuple(names)
     double = sorted({name for name in names if names.count(name) > 1}, key=names.index)
-    told = ", ".join(f"'{name[:SHOWN]}' ({names.count(name)} times)" for name in double[:3])
+    told = ", ".join(f"'{one_line(name)}' ({names.count(name)} times)" for name in double[:3])
     hint = " Does its first line hold column names?" if any(_is_number(name) for name in double) else ""
     raise DataError(f"{path} has columns of the same name: {told}. Give every column its own name.{hint}")
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fallline.errors import DataError
-from fallline.rows.cells import Facts, Kind, emptied, facts_of, kind_of, mistake, read_as
+from fallline.rows.cells import NOTHING, Facts, Kind, emptied, facts_of, kind_of, mistake, read_as
 from fallline.rows.delimited import Layout, line_of, parse, rows_of
 from fallline.rows.pieces import PACKED
 
@@ -82,7 +82,7 @@ def kinds_of_all(
     """
     comma = layouts[0].separator != ","
     names = [name for name in layouts[0].header if name not in fixed]
-    total = dict.fromkeys(names, Facts(0, 0, 0, 0, 0, 0))
+    total = dict.fromkeys(names, NOTHING)
     heights = []
     for layout in layouts:
         heights.append(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fallline.errors import DataError
-from fallline.rows.cells import CODE, EMPTY_WORDS, Kind, emptied, facts_of, kind_of, read_as
+from fallline.rows.cells import CODE, EMPTY_WORDS, NOTHING, Facts, Kind, emptied, facts_of, kind_of, read_as
 from fallline.rows.delimited import Layout, has_blank_lines, look_at, parse, rows_of
 from fallline.rows.pieces import PACKED, PIECE
 from fallline.rows.sources._base import Source
@@ -56,12 +56,15 @@ class TextSource(Source):
         self._measured: set[Path] = set()  # files that have no blank lines
         self._slow: set[str] = set()  # columns of numbers whose cells Polars does not read as such: blanks around them
         self._empty: set[str] = set()  # columns without a cell in the sample
+        # Columns of text with numbers among them in the sample, and what they hold all in all: numbers with mistakes?
+        self._mixed: dict[str, Facts] = {}
         self.kinds: dict[str, Kind] = {}
         self._learn(sample)
 
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
         import polars as pl
 
+        self._mixed = dict.fromkeys({} if self._exact else self._mixed, NOTHING)
         for layout in self.layouts:
             try:
                 quick = room is None and not self._careful
@@ -70,6 +73,9 @@ class TextSource(Source):
                 if isinstance(error, DataError):
                     raise
                 raise DataError(f"{layout.path} cannot be read: {brief(error)}.") from None
+        for facts in self._mixed.values():
+            if facts.kind(False, self._comma) is None and facts.mistakes(False, self._comma):
+                self._by_all_cells(room or PIECE)  # which refuses them
 
     @property
     def fingerprint(self) -> str | None:
@@ -105,6 +111,8 @@ class TextSource(Source):
                     )  # fmt: skip
                     if not facts[name].cells:
                         self._empty.add(name)
+                    elif self.kinds[name].what == "text" and facts[name].commas and not facts[name].codes:
+                        self._mixed[name] = NOTHING
         except DataError as error:
             if sample.whole:
                 raise DataError(f"{self.name}: {error}") from None
@@ -190,6 +198,8 @@ class TextSource(Source):
 
         texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
         frame = frame.with_columns(emptied(name) for name in texts)
+        for name, facts in facts_of(frame, self._mixed).items():
+            self._mixed[name] += facts
         done = []
         for name in texts:
             kind, cells = self.kinds[name], frame[name]
