@@ -216,7 +216,7 @@ def date_form(cells: pl.Series, place: Callable[[int], str]) -> str | None:
     Raises DataError where nearly all are, and where the day could be the month.
     """
     first = next(iter(cells.drop_nulls().head(1)), None)
-    if first is None or not first[:1].isdigit() or not any(mark in first for mark in "-/.: "):
+    if first is None or not may_be_date(first):
         return None
     for form in (*DAYS, *_stamps(DAYS), *ZONED, *CLOCKS):
         read = _read_as(cells, form)
@@ -238,6 +238,11 @@ def date_form(cells: pl.Series, place: Callable[[int], str]) -> str | None:
             if found:
                 return found[0][0]
     return None
+
+
+def may_be_date(cell: str) -> bool:
+    """Whether a cell looks like a date, a time stamp or a time of day."""
+    return cell[:1].isdigit() and any(mark in cell for mark in "-/.: ")
 
 
 def _stamps(days: tuple[str, ...]) -> tuple[str, ...]:

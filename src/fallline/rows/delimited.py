@@ -10,14 +10,25 @@ These rules hold wherever delimited text is read, whole or streamed:
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from fallline.errors import DataError
 from fallline.rows.cells import one_line
-from fallline.rows.pieces import LONGEST, PIECE, Piece, Record, measure, pieces, records, unpacked
+from fallline.rows.pieces import (
+    LONGEST,
+    PIECE,
+    UNREADABLE,
+    Piece,
+    Record,
+    measure,
+    pieces,
+    records,
+    too_long,
+    unpacked,
+    unreadable,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +39,6 @@ HEAD = 1 << 16  # bytes that are read at once until there are so many lines
 NO_CELL = "\x01"  # a separator that no text holds: the whole line becomes one cell
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # how UTF-16 files begin
-UNREADABLE = (OSError, EOFError, zlib.error)
 
 
 class Layout(NamedTuple):
@@ -186,16 +196,6 @@ def check_utf8(path: Path, text: bytes) -> None:
 def no_rows(layout: Layout) -> str:
     """What to say of a file with a header alone."""
     return f"{layout.path} has a header ({len(layout.header):,} columns) and no rows."
-
-
-def too_long(path: Path, line: int) -> str:
-    """What to say of a line without an end."""
-    return f"{path}, line {line:,}: the line is longer than {LONGEST >> 20} MB. Is it a table of text, with line ends?"
-
-
-def unreadable(path: Path, error: Exception) -> str:
-    """What to say of a file that cannot be opened, or is packed and damaged."""
-    return f"{path} cannot be read: {getattr(error, 'strerror', None) or error or 'it ends too early'}."
 
 
 def open_quote(path: Path, line: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from fallline.errors import DataError, MissingExtraError
 PIECE = 32 << 20  # bytes that are parsed together
 LONGEST = 16 << 20  # bytes of a line, or of a record with line ends in its cells: a million columns have room
 PACKED = (".gz", ".zst", ".zstd", ".zlib")  # what names of packed files end in
+UNREADABLE = (OSError, EOFError, zlib.error)  # what reading and unpacking raise
 QUOTE, LF, CR = ord('"'), ord("\n"), ord("\r")
 BLANKS = b" \t\r"
 
@@ -67,6 +69,43 @@ def unpacked(path: Path) -> Any:
     if suffix in PACKED:
         raise DataError(f"{path}: text packed so cannot be read; unpack it, or pack it as .gz or .zst.")
     return path.open("rb")
+
+
+def unreadable(path: Path, error: Exception) -> str:
+    """What to say of a file that cannot be opened, or is packed and damaged."""
+    return f"{path} cannot be read: {getattr(error, 'strerror', None) or error or 'it ends too early'}."
+
+
+def too_long(path: Path, line: int) -> str:
+    """What to say of a line without an end."""
+    return f"{path}, line {line:,}: the line is longer than {LONGEST >> 20} MB. Is it a table of text, with line ends?"
+
+
+def whole_lines(raw: Any, size: int, path: Path) -> Iterator[bytes]:
+    """The lines of a file, about `size` bytes at a time; raises DataError for one of more than LONGEST bytes."""
+    rest, line = b"", 1
+    while some := raw.read(size):
+        end = some.rfind(b"\n") + 1
+        if end:
+            yield rest + some[:end]
+            line += rest.count(b"\n") + some.count(b"\n", 0, end)
+            rest = some[end:]
+        else:
+            rest += some
+        if len(rest) > LONGEST:
+            raise DataError(too_long(path, line))
+    if rest:
+        yield rest
+
+
+def json_line(lines: Any, row: int) -> tuple[int | None, int]:
+    """The number of the line that is row `row` of those with anything in them; None and what is left of `row` beyond the end."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            if row == 0:
+                return number, 0
+            row -= 1
+    return None, row
 
 
 def records(text: bytes, separator: str) -> Iterator[Record]:

@@ -15,6 +15,7 @@ from fallline.family import suggest
 from fallline.redaction import redacted
 from fallline.rows.cells import date_text, type_text
 from fallline.rows.delimited import line_of, read_delimited
+from fallline.rows.pieces import json_line
 
 if TYPE_CHECKING:
     import polars as pl
@@ -140,13 +141,12 @@ def _json_lines(file: Path, drop: Collection[str], kinds: Mapping[str, str] | No
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise DataError(f"{file} is not one JSON object a line: {brief(error)}.") from None
     rest = _without(_with_rows(frame, file), drop, file)
-    return _typed(rest, file, lambda row: f"line {_json_line(file, row):,}", kinds)
+    return _typed(rest, file, lambda row: _json_place(file, row), kinds)
 
 
-def _json_line(file: Path, row: int) -> int:
+def _json_place(file: Path, row: int) -> str:
     with file.open("rb") as lines:
-        filled = (number for number, line in enumerate(lines, start=1) if line.strip())
-        return next((number for seen, number in enumerate(filled) if seen == row), row + 1)
+        return f"line {json_line(lines, row)[0] or 0:,}"
 
 
 def _typed(

@@ -14,6 +14,7 @@ from fallline.rows.cells import EMPTY_WORDS
 from fallline.rows.pieces import PACKED
 from fallline.rows.sources._base import Source
 from fallline.rows.sources.frames import LazySource, stamp
+from fallline.rows.sources.jsonlines import JsonLinesSource
 from fallline.rows.sources.text import TextSource
 from fallline.rows.table import ARROW, DELIMITED, JSON_LINES, PARQUET, SUFFIXES, brief, check_suffix, existing
 
@@ -67,9 +68,11 @@ def scan_files(path: str | Path, kinds: Mapping[str, str] | None = None) -> Sour
     size = sum(file.stat().st_size for file in files)
     if suffix in DELIMITED:
         return TextSource(files, given, stamp(files), size, kinds)
+    if suffix in JSON_LINES:
+        return JsonLinesSource(files, given, stamp(files), size, kinds)
     hive = len(files) > 1 and any("=" in part for part in files[0].parts)
     source = _scanned([str(file.absolute()) for file in files], given, suffix, stamp(files), hive, size)
-    source.files = files
+    source.files, source.parquet = files, suffix in PARQUET
     return source
 
 
@@ -122,6 +125,5 @@ def _query(paths: list[str], suffix: str, hive: bool) -> pl.LazyFrame:
     if suffix in ARROW:
         return pl.scan_ipc(paths, hive_partitioning=hive, glob=is_remote(paths[0]))
     if suffix in JSON_LINES:
-        literal = [path if is_remote(path) else glob.escape(path) for path in paths]  # patterns are all it knows
-        return pl.scan_ndjson(literal, infer_schema_length=None)
+        return pl.scan_ndjson(paths, infer_schema_length=None)  # from afar; see jsonlines.py
     return pl.scan_csv(paths, infer_schema_length=None, null_values=list(EMPTY_WORDS))  # from afar; see text.py

@@ -14,6 +14,7 @@ from fallline.errors import DataError, MissingExtraError
 from fallline.redaction import redacted_message
 from fallline.rows.cells import date_form, read_dates
 from fallline.rows.sources._base import BATCH_ROWS, Source
+from fallline.rows.sources.parquet import parquet_frames, readable
 from fallline.rows.table import as_frame, brief
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class LazySource(Source):
     def __init__(self, query: pl.LazyFrame, name: str, fingerprint: str | None = None, size: int | None = None) -> None:
         self.query, self.name, self._fingerprint, self._size = query, name, fingerprint, size
         self.files: list[Path] = []
+        self.parquet = False  # whether these are Parquet
         self.dates = False  # whether text may become dates
         self.counted = False  # whether the files say how many rows they have
         self.address = ""  # where it is read from, which errors must not repeat with its credentials
@@ -81,7 +83,7 @@ class LazySource(Source):
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
         try:
             # Of files a slice is what it was before; a user's query may give its rows in another order each time.
-            sliced = slices(self.query, room) if room is not None and self.files else None
+            sliced = self._sliced(room) if room is not None and self.files else None
             for frame in sliced or batches(self.query):
                 yield self._dated(frame) if self.dates else frame
         except _reading_errors() as error:
@@ -97,6 +99,13 @@ class LazySource(Source):
         rest = copy.copy(self)
         rest.query, rest.unread = self.query.drop(columns), columns
         return rest
+
+    def _sliced(self, room: int) -> Iterator[pl.DataFrame]:
+        """The rows of the files in frames of about `room` bytes, in little more memory."""
+        schema = self.query.collect_schema()
+        if self.parquet and readable(self.files, schema.names()):
+            return parquet_frames(self.files, schema, room)
+        return slices(self.query, room)
 
     def _dated(self, frame: pl.DataFrame) -> pl.DataFrame:
         if self._forms is None:  # the first frame tells; what does not hold to it later is text after all

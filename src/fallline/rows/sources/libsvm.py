@@ -18,6 +18,7 @@ import numpy as np
 
 from fallline.errors import DataError
 from fallline.rows.delimited import NO_CELL
+from fallline.rows.pieces import UNREADABLE, unreadable, whole_lines
 from fallline.rows.sources._base import Source
 from fallline.rows.sources.frames import stamp
 from fallline.rows.table import SUFFIXES, brief
@@ -31,6 +32,8 @@ TARGET, VECTORS = "target", "x"
 MOST_COLUMNS = 200  # as columns of a table: what is wider is a sparse matrix, or as good as one
 CHUNK, LEAST_CHUNK = 8 << 20, 1 << 20  # bytes that are parsed together
 IN_PARTS = 8  # times the size of the text: what parsing it takes for a moment
+# Each column costs 0.4 KB and 30 microseconds, named or not, so that one high number would cost memory and minutes.
+FEW_COLUMNS, MOST_EMPTY = 100_000, 100  # columns that are taken in any case; and as many times the entries
 LINES = 20_000  # that become columns together
 SHOWN = 60  # characters of a line that is not as it should be
 OPEN: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -53,6 +56,7 @@ class LibsvmSource(Source):
     def __init__(self, path: Path, kinds: Mapping[str, str] | None = None) -> None:
         self.path, self.name, self._stamp = path, str(path), stamp([path])
         wanted = [int(found[1]) for name in kinds or () if (found := NUMBERED.fullmatch(name))]
+        self._known = kinds is not None  # whether a model says how many columns there are
         self.vectors = (kinds or {}).get(VECTORS) == "vectors"
         lowest, highest = 1, 0
         for frame in () if self.vectors else self._parsed(CHUNK):
@@ -68,13 +72,23 @@ class LibsvmSource(Source):
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:
         import polars as pl
 
+        entries, lowest, highest = 0, 1, 0
         entry = pl.element().struct.field(ENTRY[0])
         rest = pl.col(VECTORS).list.eval(pl.element().filter(~entry.is_in(self._left_out)))
         for frame in self._parsed(CHUNK if room is None else max(LEAST_CHUNK, min(CHUNK, room // IN_PARTS))):
             if self.vectors:
+                where = entries_of(frame[VECTORS])[1]
+                entries += len(where)
+                lowest, highest = min(lowest, int(where.min(initial=1))), max(highest, int(where.max(initial=0)))
                 yield frame.with_columns(rest) if self._left_out else frame
             else:
                 yield from map(self._spread, frame.iter_slices(LINES))
+        width, most = highest - lowest + 1, max(FEW_COLUMNS, MOST_EMPTY * entries)
+        if width > most and not self._known:
+            raise DataError(
+                f"{self.path}: its columns go up to {highest:,}, and only {entries:,} entries are there; of so few, at most "
+                f"{most:,} columns are taken. Number the columns one after the other."
+            )
 
     def without(self, columns: Sequence[str]) -> LibsvmSource:
         if self.vectors:
@@ -116,17 +130,9 @@ class LibsvmSource(Source):
         """Whole lines of the file, about `size` bytes at a time."""
         try:
             with _opened(self.path) as raw:
-                rest = b""
-                while some := raw.read(size):
-                    rest += some
-                    end = rest.rfind(b"\n") + 1
-                    if end:
-                        yield rest[:end]
-                        rest = rest[end:]
-                if rest:
-                    yield rest
-        except (OSError, EOFError, lzma.LZMAError) as error:
-            raise DataError(f"{self.path} cannot be read: {brief(error)}.") from None
+                yield from whole_lines(raw, size, self.path)
+        except (*UNREADABLE, lzma.LZMAError) as error:
+            raise DataError(unreadable(self.path, error)) from None
 
     def _read(self, text: bytes, line: int) -> pl.DataFrame:
         """The rows of these lines, the first of which is line `line` of the file."""
