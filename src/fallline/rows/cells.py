@@ -88,7 +88,7 @@ def type_text(
     import polars as pl
 
     names = [name for name, kind in frame.schema.items() if kind == pl.String]
-    frame = frame.with_columns(emptied(name) for name in names)
+    frame = frame.with_columns(emptied(names)) if names else frame
     tried = [name for name in names if name not in text]
     if not tried:
         return frame
@@ -104,8 +104,15 @@ def facts_of(frame: pl.DataFrame, names: Collection[str]) -> dict[str, Facts]:
     """Of these columns, which are text that was ``emptied``."""
     if not names:
         return {}
-    found = frame.select(_facts(name).alias(name) for name in names).row(0, named=True)
-    return {name: Facts(**found[name]) for name in names}
+    import polars as pl
+
+    cell = pl.col(list(names))
+    each = (
+        cell.count(), cell.cast(pl.Int64, strict=False).count(), cell.cast(pl.Float64, strict=False).count(),
+        _comma_numbers(cell).count(), cell.str.contains(CODE).sum(), cell.str.to_lowercase().is_in(["true", "false"]).sum(),
+    )  # fmt: skip
+    found = [frame.select(of).row(0) for of in each]
+    return {name: Facts(*own) for name, own in zip(names, zip(*found, strict=True), strict=True)}
 
 
 def kind_of(
@@ -150,26 +157,15 @@ def date_text(frame: pl.DataFrame, place: Callable[[int], str]) -> pl.DataFrame:
     return frame.with_columns(dated(frame[name], place).alias(name) for name in names)
 
 
-def emptied(name: str) -> pl.Expr:
-    """The cells without blanks around them; words for nothing become holes."""
+def emptied(names: Collection[str]) -> pl.Expr:
+    """The cells of these columns without blanks around them; words for nothing become holes.
+
+    One expression for all columns: of 8,000, one each took a minute.
+    """
     import polars as pl
 
-    cell = pl.col(name).str.strip_chars()
-    return pl.when(~cell.is_in(EMPTY_WORDS)).then(cell).otherwise(None).alias(name)
-
-
-def _facts(name: str) -> pl.Expr:
-    import polars as pl
-
-    cell = pl.col(name)
-    return pl.struct(
-        cells=cell.count(),
-        wholes=cell.cast(pl.Int64, strict=False).count(),
-        numbers=cell.cast(pl.Float64, strict=False).count(),
-        commas=_comma_numbers(cell).count(),
-        codes=cell.str.contains(CODE).sum(),
-        truths=cell.str.to_lowercase().is_in(["true", "false"]).sum(),
-    )
+    cell = pl.col(list(names)).str.strip_chars()
+    return pl.when(~cell.is_in(EMPTY_WORDS)).then(cell).otherwise(None)
 
 
 def _comma_numbers(cell: Any) -> Any:

@@ -47,7 +47,7 @@ class JsonLinesSource(Source):
         chunk = CHUNK if room is None else max(LEAST_CHUNK, min(CHUNK, room // IN_PARTS))
         every = [column for column, kind in self._schema.items() if kind == pl.String]
         for frame in self._parsed(chunk, self._schema):
-            empty = frame.with_columns(emptied(column) for column in every)
+            empty = frame.with_columns(emptied(every)) if every else frame
             yield empty.with_columns(read_as(empty[column], kind).alias(column) for column, kind in self.kinds.items())
 
     @property
@@ -108,7 +108,7 @@ class JsonLinesSource(Source):
 
     def _cells(self, columns: list[str]) -> Iterator[pl.DataFrame]:
         for frame in self._parsed(LEARNT, self._schema):
-            yield frame.select(emptied(column) for column in columns)
+            yield frame.select(emptied(columns))
 
     def _parsed(self, chunk: int, schema: dict[str, Any] | None) -> Iterator[pl.DataFrame]:
         import polars as pl

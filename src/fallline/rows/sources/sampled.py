@@ -119,7 +119,7 @@ def _texts(layout: Layout, size: int, names: Collection[str]) -> Iterator[pl.Dat
 
     schema = dict.fromkeys(layout.header, pl.String())
     for piece in rows_of(layout, size):
-        yield parse(layout, piece, schema).select(emptied(name) for name in names)
+        yield parse(layout, piece, schema).select(emptied(names))
 
 
 def _looked_at(layouts: Sequence[Layout], size: int, name: str, facts: Facts, heights: Sequence[int]) -> Kind:

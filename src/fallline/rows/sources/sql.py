@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SQLITE = (".db", ".sqlite", ".sqlite3")
 DUCKDB = (".duckdb", ".ddb")
 BATCH_ROWS = 50_000
+TYPED_ROWS = 50_000  # from which the driver for SQLite types the columns
 TYPE_NAME = b"ADBC:postgresql:typname"  # where the driver tells the type of a column that Arrow has not
 READ_ONLY = "set transaction read only"  # of PostgreSQL; a query cannot take it back
 MOST_TOLD = 160  # characters of a driver's message that an error repeats
@@ -92,7 +93,31 @@ class SqlSource(Source):
         driver = _driver("adbc_driver_sqlite.dbapi", "sql")
         if self.path is None or not self.path.exists():
             raise DataError(f"There is no file {self.path or self.db}.")
-        return self._adbc(driver.connect(f"{self.path.absolute().as_uri()}?mode=ro"))
+        address = f"{self.path.absolute().as_uri()}?mode=ro"
+        self._check_cells(driver, address)
+        return self._adbc(driver.connect(address))
+
+    def _check_cells(self, driver: Any, address: str) -> None:
+        """Raise DataError for columns of numbers and text: SQLite types cells, and the driver makes text of such columns."""
+        query = f"({self.query.strip().rstrip(';')}\n)"  # the line end: of a comment
+        with driver.connect(address) as connection, connection.cursor() as cursor:
+            try:
+                cursor.execute(f"select * from {query} limit {TYPED_ROWS}")
+                schema = cursor.fetch_record_batch().schema
+                texts = ['"' + field.name.replace('"', '""') + '"' for field in schema if "string" in str(field.type)]
+                asked = [f"max(typeof({name}) = 'text') + max(typeof({name}) in ('integer', 'real'))" for name in texts]
+                if not asked:
+                    return
+                cursor.execute(f"select {', '.join(asked)} from {query}")
+                found = cursor.fetchone()
+            except Exception:  # no query that can stand in another; what is wrong with it is told when it is read
+                return
+        mixed = [name for name, kinds in zip(texts, found or (), strict=False) if kinds == 2]
+        if mixed:
+            raise DataError(
+                f"{self.name}: column {mixed[0]} holds numbers and text. CAST it to one of them, as in select "
+                f"cast({mixed[0]} as real) ..."
+            )
 
     def _postgresql(self) -> Iterator[pl.DataFrame]:
         return self._adbc(_driver("adbc_driver_postgresql.dbapi", "sql").connect(self.db), READ_ONLY)

@@ -99,7 +99,7 @@ class TextSource(Source):
 
     def _learn(self, sample: Sample) -> None:
         """The kinds of the columns by the sample; by all cells where the sample would be refused."""
-        text = sample.frame.select(emptied(name) for name in self.header)
+        text = sample.frame.select(emptied(self.header))
         facts = facts_of(text, self.header)
         try:
             for name in self.header:
@@ -197,7 +197,7 @@ class TextSource(Source):
         import polars as pl
 
         texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-        frame = frame.with_columns(emptied(name) for name in texts)
+        frame = frame.with_columns(emptied(texts)) if texts else frame
         for name, facts in facts_of(frame, self._mixed).items():
             self._mixed[name] += facts
         done = []
