@@ -255,7 +255,8 @@ def test_dense_ones_become_dense(tmp_path: Path) -> None:
     np.testing.assert_allclose(prepared.rows.X, X)
 
 
-def test_the_encoder_is_kept_in_a_few_bytes(tmp_path: Path) -> None:
+def test_the_encoder_is_kept_in_a_few_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fallline.rows.sources.libsvm.FEW_COLUMNS", 3_000_000)
     file = tmp_path / "t.svm"
     file.write_text("1 2000000:0.5\n-1 3:1\n")
     assert isinstance(as_source(file), LibsvmSource)
@@ -281,8 +282,9 @@ def test_what_arrives_is_looked_at_sparse_as_it_is_dense() -> None:
     assert [f.sentence for f in one.findings()] == [f.sentence for f in two.findings()] != []
 
 
-def test_millions_of_names_need_no_room(tmp_path: Path) -> None:
+def test_millions_of_names_need_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are numbers; written out, those of six million columns were more than a model's header may hold."""
+    monkeypatch.setattr("fallline.rows.sources.libsvm.FEW_COLUMNS", 10**9)
     file = tmp_path / "t.svm"
     file.write_text("1 6000000:0.5\n-1 3:1\n1 5:1\n")
     prepared = prepare(as_source(file), Asked("target", check=0.0))
