@@ -285,10 +285,10 @@ def test_columns_that_can_be_read_all_the_same(trained, given) -> None:
 
 def test_infinities() -> None:
     frame = table(n=[1.0, 2.0]).with_columns(n=pl.when(pl.col("y") >= 7).then(math.inf).otherwise(pl.col("n")))
-    with pytest.raises(DataError, match=r"Column 'n' is infinite in 33 of 40 rows \(first: row 7, inf\)"):
+    with pytest.raises(DataError, match=r"Column 'n' is infinite in 33 rows \(first: row 7, inf\)"):
         Encoder.learn(frame, "y")
     encoder = Encoder.learn(table(n=[1.0, 2.0]), "y")
-    with pytest.raises(DataError, match=r"'n' is infinite in 1 of 2 rows \(first: row 1, -inf\)"):
+    with pytest.raises(DataError, match=r"'n' is infinite in 1 row \(first: row 1, -inf\)"):
         encoder.transform(pl.DataFrame({"n": [0.0, -math.inf]}))
 
 

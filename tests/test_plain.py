@@ -97,7 +97,7 @@ def test_what_is_infinite_is_told_with_its_row(table: pl.DataFrame, monkeypatch:
     frame = table.drop("side").with_columns(
         d=pl.when(pl.int_range(pl.len()) == HOLED).then(pl.lit(float("inf"))).otherwise("d")
     )
-    with pytest.raises(fallline.errors.DataError, match=f"'d' is infinite in 1 of {M:,} rows .first: row {HOLED:,}"):
+    with pytest.raises(fallline.errors.DataError, match=f"'d' is infinite in 1 row .first: row {HOLED:,}"):
         prepared(frame, "y", monkeypatch, plain=True)
 
 

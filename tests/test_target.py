@@ -96,9 +96,29 @@ def test_two_labels_of_any_kind(values, classes) -> None:
         assert [type(label) for label in found] == [type(label) for label in classes]
 
 
-def test_shares_of_two_classes() -> None:
-    y, classes = encode_target(np.array([0.0, 0.25, 1.0]), LOGISTIC)
-    assert y.tolist() == [0.0, 0.25, 1.0] and classes is None
+SHARES = [
+    [0.0, 0.25, 1.0], [0.1, 0.12], [0.0, 0.5], [0.5, 1.0], [0.3, 0.3], np.array([0.1, 0.12], dtype=object),
+    [decimal.Decimal("0.1"), decimal.Decimal(1)], pl.Series([0.1, 0.12]), pl.Series([0.1, 0.12], dtype=pl.Float32),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", SHARES)
+def test_numbers_within_0_and_1_are_shares_however_few_they_are(values) -> None:
+    y, classes = encode_target(values, LOGISTIC)
+    assert y.tolist() == pytest.approx([float(v) for v in values]) and classes is None
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 1], [0.0, 1.0], [1, 2], [-1.0, 1.0], [0.5, 1.5], [False, True], ["0.1", "0.12"], [b"a", b"b"]]
+)
+def test_two_other_values_are_labels(values) -> None:
+    y, classes = encode_target(values, LOGISTIC)
+    assert y.tolist() == [0.0, 1.0] and len(classes) == 2
+
+
+def test_only_logistic_loss_takes_shares() -> None:
+    y, classes = encode_target([0.0, 0.5], as_loss("squared hinge"))
+    assert y.tolist() == [0.0, 1.0] and classes == (0.0, 0.5)
 
 
 @pytest.mark.parametrize("values", [["a", "b", "c"], [0, 1, 2], [0.0, 0.5, 1.5]])
@@ -156,22 +176,22 @@ def test_text_where_numbers_are_needed(y) -> None:
 @pytest.mark.parametrize("loss", [SQUARED, LOGISTIC, SOFTMAX])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_targets_that_are_not_finite(loss, bad) -> None:
-    with pytest.raises(TargetError, match=r"not finite in 2 of 5 rows \(first: row 1"):
+    with pytest.raises(TargetError, match=r"not finite in 2 rows \(first: row 1"):
         encode_target(np.array([0.0, bad, 1.0, bad, 0.0]), loss)
 
 
 @pytest.mark.parametrize("loss", [LOGISTIC, SOFTMAX])
 def test_labels_that_are_missing(loss) -> None:
     for y in (["a", "b", None], pl.Series(["a", "b", None])):
-        with pytest.raises(TargetError, match=r"empty in 1 of 3 rows \(first: row 2\)"):
+        with pytest.raises(TargetError, match=r"empty in 1 row \(first: row 2\)"):
             encode_target(y, loss)
 
 
 def test_one_value_only() -> None:
-    with pytest.raises(TargetError, match="constant: all 3 values are 5"):
-        encode_target([5, 5, 5], SQUARED)
+    values, classes = encode_target([5, 5, 5], SQUARED)
+    assert values.tolist() == [5.0, 5.0, 5.0] and classes is None
     for loss in (LOGISTIC, SOFTMAX):
-        with pytest.raises(TargetError, match="one class only, 'a' in all 2 rows"):
+        with pytest.raises(TargetError, match="one class only, 'a': nothing tells it from another"):
             encode_target(["a", "a"], loss)
 
 

@@ -78,7 +78,8 @@ def conclude_model(
     evidence = evidence_after(before, job, objective, run, theta, J, gap, ruling, apart, baseline, check)
     told: Inference | str = "inference=True was not given."
     if job.settings.inference:
-        told = "the classes are separated perfectly, so there is no best weight to be sure of."
+        why = "all targets are zero" if apart.kind == "zeros" else "the classes are separated perfectly"
+        told = f"{why}, so there is no best weight to be sure of."
         told = told if apart.kind else infer(objective, job.rows, theta, g, data.names, data.classes)
     begin = run.path[0][1] if run.path else theta
     curved = objective if objective.loss.smooth else trained

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.curvature import largest_curvature
+from fallline.entry import entry_point
 from fallline.errors import DivergenceWarning, SettingError, SettingTypeError
 from fallline.losses.squared import Squared
 from fallline.objective import ModelObjective
@@ -21,12 +22,14 @@ from fallline.rows.arrays import ArrayRows
 from fallline.rows.compress import compress
 from fallline.rows.intake import take_in
 from fallline.scaling import Scaling
+from fallline.settings import check_callback
 from fallline.stops.budget import Budget
 from fallline.train import train
 
 ROUND_OFF = 1e-12  # relative: a rise of the cost beyond this is a rise
 
 
+@entry_point
 def gradient_descent(
     X: Any,
     y: Any,
@@ -70,8 +73,9 @@ def gradient_descent(
     if iterations < 0:
         raise SettingError(f"iterations: got {iterations}; it must be 0 or more.")
     rate = Constant(learning_rate)
-    column = np.ndim(y) == 2
     data = take_in(X, y, Squared())
+    column = np.ndim(y) == 2
+    check_callback(callback)
     whole = ArrayRows(data.X, data.y.astype(np.float64))
     rows = (compress(whole, int(iterations)) if callback is None else None) or whole
     objective = ModelObjective(Squared(), NoPenalty(), Scaling.none(rows.n, intercept=False))
@@ -104,7 +108,7 @@ def _warn_if_exploded(
         f"{limit / 2:.2g} is a good choice. Standardising the columns of X allows a larger one; "
         "fallline.fit() computes it.",
         DivergenceWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
 
 

@@ -13,15 +13,35 @@
     |-- GradientError     (ValueError)   a user's gradient that is not the gradient; exit code 4
     `-- MissingExtraError (ImportError)  an optional library that is not installed; exit code 2
 
-A message says where, what was given, what is allowed, and what to do.
+A message says where, what was given, what is allowed, and what to do, in one line of at most ``MOST_LETTERS``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from fallline.symptoms._base import Finding
+
+
+MOST_LETTERS: Final = 300  # of a message, its code included: a few lines of a terminal
+KEPT_AT_THE_END: Final = 120  # letters of a longer message: most often what to do
+
+
+def one_line(text: str, most: int = MOST_LETTERS) -> str:
+    r"""`text` in one line of at most `most` letters: control characters are escaped, and the middle is left out.
+
+    Names of columns, cells and files stand in messages as they are, and may be of any length.
+
+    >>> one_line("a\nb"), len(one_line("x" * 1000))
+    ('a\\nb', 300)
+    """
+    if len(text) > 2 * most:  # nothing of the rest is shown, so that ten million letters need not be looked at
+        text = f"{text[:most]}{text[-most:]}"
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if len(plain) <= most:
+        return plain
+    return f"{plain[: most - KEPT_AT_THE_END - 5]} ... {plain[-KEPT_AT_THE_END:]}"
 
 
 class FalllineError(Exception):
@@ -39,7 +59,7 @@ class FalllineError(Exception):
 
     def __str__(self) -> str:
         told = super().__str__()
-        return f"{self.code}: {told}" if self.code else told
+        return one_line(f"{self.code}: {told}" if self.code else told)
 
     @property
     def finding(self) -> Finding | None:

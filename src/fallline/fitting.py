@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fallline.conclude import conclude_model
 from fallline.continuation import train_stages
+from fallline.entry import entry_point
 from fallline.errors import DataError, SettingError, SettingTypeError
 from fallline.inference import check_inference
 from fallline.loggers._base import Logger
@@ -44,7 +45,13 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.floating]
 
+USUAL_WEIGHTS: Final = (
+    1e-100,
+    1e100,
+)  # sums of weights that losses and slopes may be divided by without leaving the range
 
+
+@entry_point
 def fit(
     X: Any,
     y: Any,
@@ -231,12 +238,14 @@ def fit(
         return train_rows(rows, held, part.named, form, settings, provenance or Provenance(), began)
 
 
+@np.errstate(all="ignore")  # see entry.py: the command line comes in here
 def train_rows(
     rows: Rows, held: Rows | None, named: Named, form: Loss, settings: Settings, source: Provenance, began: float
 ) -> Result:
     """The rest of every fit, wherever its rows are: summarise, scale, train, conclude."""
     if settings.inference:
         check_inference(form, settings.penalty, settings.batch_size)
+    rows, held = _with_usual_weights(rows, settings), None if held is None else _with_usual_weights(held, settings)
     rows.begin(settings.path(form))
     if not settings.shuffle and not isinstance(rows, ArrayRows):
         raise SettingError(
@@ -279,6 +288,23 @@ def train_rows(
     return result
 
 
+def _with_usual_weights(rows: Rows, settings: Settings) -> Rows:
+    """The rows, their weights times a power of two where their sum is so small or large that quotients leave the range.
+
+    J is a weighted mean, which this leaves as it is. Standard errors take weights for counts of rows, so they are refused.
+    """
+    low, high = USUAL_WEIGHTS
+    if low <= rows.total_weight <= high:
+        return rows
+    if not isinstance(rows, ArrayRows) or rows.weight is None or settings.inference:
+        raise DataError(
+            f"sample_weight: the weights sum to {rows.total_weight:.3g}; between {low:g} and {high:g} is possible here. "
+            "Divide them all by their mean."
+        )
+    exponent = int(np.frexp(rows.weight.max())[1])
+    return ArrayRows(rows.X, rows.y, np.ldexp(rows.weight, -exponent), rows.offset)
+
+
 def _fit_table(table: Any, asked: Asked, settings: Settings, n_threads: int | None, began: float) -> Result:
     """The same from a table, whose columns are named."""
     from fallline.rows.sources import as_source
@@ -309,9 +335,10 @@ def _split(data: Intake, check: Any, form: Loss, seed: int) -> tuple[Intake, Arr
             raise SettingError(
                 f"check: got a tuple of {len(check)}; give (X, y), (X, y, weight) or (X, y, weight, offset)."
             )
-        X, y, weight, offset = (*check, None, None)[:4]
-        ordered = in_order(X, as_features(X), data.names)
-        other = take_in(ordered, y, form, weight, offset, data.names, data.target_name, data.classes)
+        try:
+            other = _taken_like(data, form, *(*check, None, None)[:4])
+        except DataError as error:
+            raise type(error)(f"check: {error}") from None
         return data, ArrayRows(other.X, other.y, other.weight, other.offset)
     m = data.X.shape[0]
     if isinstance(check, bool) or not isinstance(check, (int, float)) or not 0.0 <= check < 1.0:
@@ -324,6 +351,15 @@ def _split(data: Intake, check: Any, form: Loss, seed: int) -> tuple[Intake, Arr
     order = np.random.default_rng(seed).permutation(m)
     held, kept = np.sort(order[:count]), np.sort(order[count:])
     return _rows_of(data, kept), _array_rows(_rows_of(data, held))
+
+
+def _taken_like(data: Intake, form: Loss, X: Any, y: Any, weight: Any, offset: Any) -> Intake:
+    """Rows to check on, with the columns and the labels of those to train on."""
+    ordered = in_order(X, as_features(X), data.names)
+    if ordered.shape[1] != data.X.shape[1]:
+        raise DataError(f"X has {ordered.shape[1]:,} columns, and the rows to train on have {data.X.shape[1]:,}.")
+    shares = form.task == "two classes" and data.classes is None
+    return take_in(ordered, y, form, weight, offset, data.names, data.target_name, data.classes, shares)
 
 
 def _rows_of(data: Intake, chosen: NDArray[np.intp]) -> Intake:
@@ -342,7 +378,7 @@ def _scaling(summary: DataSummary, intercept: bool, standardize: bool) -> Scalin
     if not standardize:
         return Scaling.none(n, intercept)
     if not intercept:  # nothing can take up a shift, so only the scale: the root mean square
-        size = np.sqrt(summary.sd**2 + summary.mean**2)
+        size = np.hypot(summary.sd, summary.mean)
         return Scaling(np.zeros(n), np.where(size > 0.0, size, 1.0), False)
     return Scaling(summary.mean, np.where(summary.sd > 0.0, summary.sd, NO_SPREAD), True)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from fallline.auto import Plan, plan_function
 from fallline.conclude import conclude_function
+from fallline.entry import entry_point
 from fallline.errors import SettingError
 from fallline.functions import as_point, gradient_of
 from fallline.objective import FunctionObjective
@@ -30,6 +31,7 @@ from fallline.train import Run, after, train
 MOST_PUSHES = 3  # off saddles
 
 
+@entry_point
 def minimize(
     f: Callable[[Any], Any],
     x0: Any,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.errors import SchemaError, SettingError
+from fallline.errors import DataError, SchemaError, SettingError
 from fallline.exports.linear import Exports, Linear, linear_of_result
 from fallline.history import History
 from fallline.losses._base import Loss
+from fallline.numbering import rows_told
 from fallline.optimizers._base import Optimizer
 from fallline.penalties._base import Penalty
-from fallline.rows.intake import as_features, check_finite, in_order
+from fallline.rows.intake import as_features, check_finite, in_order, side
 from fallline.summary import DataSummary
 from fallline.symptoms._base import Evidence, Finding
 from fallline.verdict import Certainty, Verdict
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from fallline.rows.encoder import Encoder
 
 Array = NDArray[np.floating]
+
+quietly = np.errstate(all="ignore")  # see entry.py
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Result(Exports):
     path: Array | None = None  # (k, 1 + p): the step, and theta in the coordinates of training; where unknowns are few
     evidence: Evidence | None = None  # what symptoms were shown; None in model files of before
 
+    @quietly
     def decision(self, X: Any, offset: Any = None) -> Array:
         """z = X @ coef + intercept (+ offset), (m,) or (m, K): predictions on the scale of the link.
 
@@ -97,11 +102,20 @@ class Result(Exports):
         self._check_width(features)
         check_finite(features, self.feature_names)
         z = np.asarray(features @ self.coef + self.intercept, dtype=np.float64)
-        if offset is None:
-            return z
-        shift = np.broadcast_to(np.asarray(offset, dtype=np.float64), (features.shape[0],))
-        return z + (shift if z.ndim == 1 else shift[:, None])
+        if offset is not None:
+            m = features.shape[0]
+            alone = isinstance(offset, (numbers.Number, np.generic)) or getattr(offset, "ndim", 1) == 0
+            shift = side(np.full(m, offset) if alone else offset, "offset", m)
+            assert shift is not None
+            z = z + (shift if z.ndim == 1 else shift[:, None])
+        if not np.isfinite(z).all():
+            told = rows_told(np.asarray(~np.isfinite(z.reshape(len(z), -1)).all(axis=1)))
+            raise DataError(
+                f"The prediction is not finite in {told}: these rows are far beyond those trained on, or the coefficients are."
+            )
+        return z
 
+    @quietly
     def predict(self, X: Any, offset: Any = None) -> NDArray[Any]:
         """What the model says for each row of X: the mean (a number, a count, an amount), or a label for classes."""
         z = self.decision(X, offset)
@@ -112,6 +126,7 @@ class Result(Exports):
         chosen: NDArray[Any] = labels[z.argmax(axis=1) if z.ndim == 2 else (z > 0.0).astype(int)]
         return chosen
 
+    @quietly
     def predict_probability(self, X: Any, offset: Any = None) -> Array:
         """The probability of each class, (m, K) in the order of ``classes``; rows sum to one.
 
@@ -125,18 +140,21 @@ class Result(Exports):
         mu = self.loss.mean(self.decision(X, offset))
         return mu if mu.ndim == 2 else np.column_stack([1.0 - mu, mu])
 
+    @quietly
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the loss curve (matplotlib, log scale where it spans more than a decade) and return its axes."""
         from fallline.report.figure import loss_curve
 
         return loss_curve(self, ax)
 
+    @quietly
     def plot_gap(self, ax: Axes | None = None) -> Axes:
         """Draw how far the loss was above the lowest possible one, J - J*, on a log scale; return its axes."""
         from fallline.report.figures import gap_figure
 
         return gap_figure(self, ax)
 
+    @quietly
     def plot_path(self, ax: Axes | None = None, axes: tuple[str, str] | None = None) -> Axes:
         """Draw the way of the weights over the loss surface, in the plane of two of them; return its axes.
 
@@ -147,10 +165,12 @@ class Result(Exports):
 
         return path_figure(self, ax, axes)
 
+    @quietly
     def plot_rates(self, ax: Axes | None = None) -> Axes:
         """Draw the range test of :meth:`rate_report`; return its axes."""
         return self.rate_report().plot(ax)
 
+    @quietly
     def rate_report(self, optimizer: str | None = None) -> RateReport:
         """Which rates are stable and which are good, and where the one in use stands; for another rule by its name.
 
@@ -164,12 +184,14 @@ class Result(Exports):
 
         return rate_report(self, None if optimizer is None else as_optimizer(optimizer))
 
+    @quietly
     def plot_reliability(self, ax: Axes | None = None) -> Axes:
         """Draw how often predictions of each probability came true on the check rows; on the diagonal all did."""
         from fallline.report.figure import reliability_diagram
 
         return reliability_diagram(self, ax)
 
+    @quietly
     def diagnose(self, *, healthy: bool = False) -> list[Finding]:
         """Look for symptoms in the record again: ``findings``; with `healthy` also what is well and worth a word.
 
@@ -185,6 +207,7 @@ class Result(Exports):
         evidence = replace(self.evidence, history=self.history, summary=self.summary)
         return diagnose(evidence, include_healthy=healthy)
 
+    @quietly
     def look_at(self, X: Any) -> list[Finding]:
         """Whether rows to predict are like those of training: D22 where they have drifted, or were scaled by somebody.
 
@@ -207,6 +230,7 @@ class Result(Exports):
         arrivals.add(features)
         return arrivals.findings()
 
+    @quietly
     def report(self, path: str | Path, *others: Result) -> Path:
         """Write a page about this run to `path`: one HTML file that needs no network; `others` are compared with it.
 
@@ -249,6 +273,7 @@ class Result(Exports):
 
         return describe(self)
 
+    @quietly
     def _repr_html_(self) -> str:
         from fallline.report.notebook import repr_html
 

@@ -44,6 +44,9 @@ def rule(
     `saddle`: the lowest curvature there as a share of the largest, where it is known.
     """
     reason, steps = run.ending.reason, f"{run.steps:,}"
+    if separated == "zeros":
+        sentence = "all targets are zero, so a lower intercept always fits better and there is no best one."
+        return Ruling(Verdict.NO_FINITE_OPTIMUM, Certainty.PROVED, sentence)
     if separated:
         return Ruling(
             Verdict.NO_FINITE_OPTIMUM, Certainty.PROVED if separated == "strict" else Certainty.MEASURED,

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-NO_SPREAD = 1e150  # stands for the spread of a constant column, so that what rounding leaves of it is nothing
+# Stands for the spread of a constant column, so that what rounding leaves of it is nothing; no column spreads so far
+# (summary.LARGEST).
+NO_SPREAD = 1e305
+EXTREME = 1e145  # or one over it: spreads whose squares are not used
 FAR = 100.0  # standard deviations from zero: further away, expanding (x - mean)^2 loses more than four digits
 
 
@@ -73,7 +76,11 @@ class Scaling:
         """sum_i c_i x'_ij^2 for each coordinate j of theta, the shape of theta: how curvatures add up."""
         if isinstance(X, np.ndarray):
             inner = X - self.shift
-            d = (inner * inner).T @ c / _like(self.scale**2, c)
+            if len(self.extreme):
+                inner = inner / self.scale
+                d = (inner * inner).T @ c
+            else:
+                d = (inner * inner).T @ c / _like(self.scale**2, c)
             return np.concatenate([d, np.asarray(c.sum(axis=0))[None]]) if self.intercept else d
         square = X.power(2).T @ c
         total = c.sum(axis=0)
@@ -81,8 +88,8 @@ class Scaling:
         d = (square - cross + np.multiply.outer(self.shift**2, total)) / _like(self.scale**2, c)
         far = self.far
         if len(far):
-            inner = X[:, far].toarray() - self.shift[far]
-            d[far] = (inner * inner).T @ c / _like(self.scale[far] ** 2, c)
+            inner = (X[:, far].toarray() - self.shift[far]) / self.scale[far]
+            d[far] = (inner * inner).T @ c
         d = np.maximum(d, 0.0)
         return np.concatenate([d, np.asarray(total)[None]]) if self.intercept else d
 
@@ -93,7 +100,9 @@ class Scaling:
             return np.asarray(np.einsum("ij,ij->i", inner, inner))
         per, far = 1.0 / self.scale**2, self.far
         per[far] = 0.0
-        lengths = X.power(2) @ per - 2.0 * (X @ (self.shift * per)) + float(self.shift**2 @ per)
+        near = _without(X, self.extreme)
+        shift = np.where(per > 0.0, self.shift, 0.0)
+        lengths = near.power(2) @ per - 2.0 * (near @ (shift * per)) + float(shift**2 @ per)
         if len(far):
             inner = (X[:, far].toarray() - self.shift[far]) / self.scale[far]
             lengths = lengths + np.einsum("ij,ij->i", inner, inner)
@@ -102,8 +111,19 @@ class Scaling:
 
     @property
     def far(self) -> NDArray[np.intp]:
-        """The columns that lie so far from zero that they are centred number by number, also where they are sparse."""
-        return np.flatnonzero(np.abs(self.shift) > FAR * self.scale)
+        """The columns that are centred number by number, also where they are sparse.
+
+        They lie so far from zero, or have so small or so large numbers, that an expanded square loses digits.
+        """
+        away = np.abs(self.shift) > FAR * self.scale
+        away[self.extreme] = True
+        return np.flatnonzero(away)
+
+    @property
+    def extreme(self) -> NDArray[np.intp]:
+        """The columns that are divided by their spread before they are squared, which would overflow or vanish."""
+        odd = (self.scale > EXTREME) & (self.scale < NO_SPREAD) | (self.scale < 1.0 / EXTREME)
+        return np.flatnonzero(odd)
 
     def rows(self, X: Any) -> Array:
         """The standardised rows themselves, dense (k, p), a column of ones last if there is an intercept."""
@@ -111,6 +131,15 @@ class Scaling:
         plain = not self.shift.any() and bool((self.scale == 1.0).all())
         inner = dense if plain else (dense - self.shift) / self.scale
         return np.column_stack([inner, np.ones(len(inner))]) if self.intercept else inner
+
+
+def _without(X: Any, columns: NDArray[np.intp]) -> Any:
+    """Sparse X with these columns empty."""
+    if not len(columns):
+        return X
+    near = X.tocsr(copy=True)
+    near.data[np.isin(near.indices, columns)] = 0.0
+    return near
 
 
 def _like(column: Array, w: Array) -> Array:

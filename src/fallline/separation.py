@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fallline.curved import inverse_curvature
+from fallline.losses.poisson import Poisson
 from fallline.objective import ModelObjective
 from fallline.rounding import terms_of
 from fallline.rows._base import Array, Batch, Rows
@@ -20,7 +21,10 @@ MARGIN = 1e-6  # of the program's best: less is rounding
 
 
 class Separation(NamedTuple):
-    """``"strict"``: every row is on its right side. ``"quasi"``: none is on the wrong one. `column`: one does it alone."""
+    """``"strict"``: every row is on its right side. ``"quasi"``: none is on the wrong one. `column`: one does it alone.
+
+    ``"zeros"``: all counts are zero, and the best rate of a log link is zero too, which no finite intercept gives.
+    """
 
     kind: str = ""
     column: str = ""
@@ -31,6 +35,8 @@ def separation(objective: ModelObjective, rows: Rows, theta: Array, names: tuple
 
     `proved`: J is close to its infimum, which a plane of rows that are all but sure does not preclude (see sure.py).
     """
+    if isinstance(objective.loss, Poisson) and objective.scaling.intercept:
+        return Separation() if any(y.any() for y, _, _ in rows.sides()) else Separation("zeros")
     if not _asked(objective, theta):
         return Separation()
     kind = "strict" if separated(objective, rows, theta) else ""

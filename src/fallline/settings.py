@@ -19,6 +19,7 @@ from fallline.penalties._base import Penalty
 from fallline.penalties.none import NoPenalty
 from fallline.rates._base import Rate
 from fallline.recorder import Event
+from fallline.rows.plain_arrays import shown
 
 PATIENCE = 5  # looks at the check rows without a lower loss: as scikit-learn's n_iter_no_change
 LAST_DIGITS = 1e-13  # a gap, relative: weights for standard errors should be within a hundredth of one of the optimum
@@ -53,6 +54,7 @@ class Settings:
         for name in ("shuffle", "auto_fix"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingTypeError(f"{name}: got {getattr(self, name)!r}; give True or False.")
+        check_callback(self.callback)
 
     @property
     def horizon(self) -> float:
@@ -122,6 +124,12 @@ def patience_of(early_stopping: Any, check: Any) -> int:
             "early_stopping: needs check rows to look at; give check=0.2 (--check 0.2), or check=(X, y)."
         )
     return patience
+
+
+def check_callback(callback: Any) -> None:
+    """Raise SettingTypeError for a callback that cannot be called."""
+    if callback is not None and not callable(callback):
+        raise SettingTypeError(f"callback: got {shown(callback)}; give a function of a fallline.Event, or None.")
 
 
 def check_settings(tol: Any, max_passes: Any, max_seconds: Any, batch_size: Any, seed: Any) -> None:

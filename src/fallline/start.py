@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fallline.errors import SettingError
 from fallline.losses._base import Loss
 from fallline.rows._base import Rows
+from fallline.rows.plain_arrays import as_numbers
 from fallline.scaling import NO_SPREAD, Scaling
 
 Array = NDArray[np.floating]
@@ -98,7 +99,8 @@ def initial_theta(start: Any, constant: Any, scaling: Scaling, classes: int) -> 
     if start is None:
         w = np.zeros(shape)
         return np.concatenate([w, np.asarray(constant, dtype=np.float64)[None]]) if scaling.intercept else w
-    given = np.asarray(getattr(start, "theta", start), dtype=np.float64)
+    values = getattr(start, "theta", start)
+    given = np.asarray(as_numbers(values, "start", SettingError), dtype=np.float64)
     wanted = (n + 1, *shape[1:]) if scaling.intercept else shape
     if given.shape != wanted:
         raise SettingError(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.errors import DataError
 from fallline.relations import Relations
 from fallline.rows._base import Batch, Moments, Rows
 from fallline.rows.arrays import ArrayRows
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from fallline.rows.encoder import Encoder
 
 ROUND_OFF = 1e-13  # a spread below this share of the mean is rounding, not variation
+LARGEST: Final = 1e302  # of a column: beyond, sums over a million rows may overflow
+# Columns that are larger, or vary by less: sums of squares of 1e15 rows, and squares of a 1e-50th of it, stay in range.
+LARGE: Final = 1e145
+SMALL: Final = 1e-100
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,11 @@ def summarise(
 ) -> DataSummary:
     """Look at all rows; `ordered` False says that y are class codes, whose mean means nothing."""
     mean, square, low, high = rows.moments() or _moments(rows)
+    _refuse_huge(low, high, names)
     sd = np.sqrt(np.maximum(square, 0.0))
-    sd = np.where((sd > 0.0) | (high == low), sd, (high - low) / 2.0)  # squares of very small numbers vanish
+    scaled = _to_be_scaled(low, high)
+    if len(scaled):
+        mean[scaled], sd[scaled] = _scaled_moments(rows, scaled, low[scaled], high[scaled])
     sd[sd <= ROUND_OFF * np.abs(mean)] = 0.0
     y_mean, y_square, y_low, y_high = _of_targets(rows)
     return DataSummary(
@@ -81,6 +91,38 @@ def summarise(
         y_high,
         dict(missing or {}), relations,
     )  # fmt: skip
+
+
+def _refuse_huge(low: Array, high: Array, names: tuple[str, ...]) -> None:
+    """Raise DataError for columns whose sums may overflow."""
+    huge = np.flatnonzero(np.maximum(np.abs(low), np.abs(high)) > LARGEST)
+    if len(huge):
+        name, worst = names[huge[0]], low[huge[0]] if abs(low[huge[0]]) > high[huge[0]] else high[huge[0]]
+        raise DataError(
+            f"Column '{name}' goes to {worst:.3g}; numbers beyond {LARGEST:g} overflow when they are summed. Divide the column "
+            "by its largest number, or take logarithms."
+        )
+
+
+def _to_be_scaled(low: Array, high: Array) -> NDArray[np.intp]:
+    """The columns of which squared deviations leave the range of double precision, or come near its ends."""
+    size, width = np.maximum(np.abs(low), np.abs(high)), high - low
+    return np.flatnonzero((width > 0.0) & ((size > LARGE) | (width < SMALL)))
+
+
+def _scaled_moments(rows: Rows, columns: NDArray[np.intp], low: Array, high: Array) -> tuple[Array, Array]:
+    """Means and standard deviations of these columns, divided by powers of two, which is exact, before they are squared."""
+    middle = low / 2.0 + high / 2.0
+    exponent = np.frexp(high / 2.0 - low / 2.0)[1] + 1
+
+    def inner(batch: Batch) -> Array:
+        part = batch.X[:, columns]
+        dense = part if isinstance(part, np.ndarray) else part.toarray()
+        return np.asarray(np.ldexp(dense - middle, -exponent), dtype=np.float64)
+
+    off = rows.sum(lambda batch: _weights(batch) @ inner(batch)) / rows.total_weight
+    square = rows.sum(lambda batch: _weights(batch) @ (inner(batch) - off) ** 2) / rows.total_weight
+    return middle + np.ldexp(off, exponent), np.ldexp(np.sqrt(square), exponent)
 
 
 def _of_targets(rows: Rows) -> tuple[float, float, float, float]:

@@ -12,9 +12,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.numbering import values_told
+
 Array = NDArray[np.floating]
 # Far from the optimum formulas may overflow: what comes out is infinite or NaN, which the loop sees and tells.
-quiet = np.errstate(over="ignore", invalid="ignore")
+quiet = np.errstate(over="ignore", under="ignore", invalid="ignore")
 Task = Literal["number", "two classes", "classes"]
 
 
@@ -127,6 +129,4 @@ def negative_entropy(p: Array) -> Array:
 
 def first_bad(y: Array, bad: NDArray[np.bool_]) -> str:
     """``3 are not (first: row 812, y = -2)``: how the errors point at targets; rows count from 0."""
-    row = int(np.argmax(bad))
-    count = int(bad.sum())
-    return f"{count:,} {'is' if count == 1 else 'are'} not (first: row {row:,}, y = {y[row]:g})"
+    return values_told(bad, f"y = {y[int(np.argmax(bad))]:g}")

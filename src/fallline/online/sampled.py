@@ -175,7 +175,7 @@ class SampledStream:
         rows = self._rows()
         summary = summarise(rows, ("",) * self.n, "", ordered=self.form.task != "classes")
         if self.standardize:
-            sd = summary.sd if self.intercept else np.sqrt(summary.sd**2 + summary.mean**2)
+            sd = summary.sd if self.intercept else np.hypot(summary.sd, summary.mean)
             self.scale = np.where(sd > 0.0, sd, NO_SPREAD if self.intercept else 1.0)
         numbers = self.form.link == "identity" and self.form.task == "number"
         self.target_unit = unit = summary.target_sd if numbers and summary.target_sd > 0.0 else 1.0

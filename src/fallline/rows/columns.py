@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.errors import DataError, SchemaError
+from fallline.numbering import numbered_from, rows_told
 from fallline.rows.cells import dated
 
 if TYPE_CHECKING:
@@ -308,13 +309,9 @@ def as_floats(cells: pl.Series, source: str, first: int = 0) -> pl.Series:
         raise SchemaError(f"Column '{cells.name}' holds {_words(kind)}; the model was trained on {PLURALS[source]}.")
     endless = floats.is_infinite()
     if endless.any():
-        row = int(endless.arg_max() or 0)
-        where = (
-            f"in {int(endless.sum()):,} of {len(cells):,} rows (first: row" if not first else "in some rows (about row"
-        )
-        raise DataError(
-            f"Column '{cells.name}' is infinite {where} {first + row:,}, {floats[row]}). Correct these cells or leave them empty."
-        )
+        with numbered_from(first):
+            told = rows_told(endless.fill_null(False).to_numpy(), str(floats[int(endless.arg_max() or 0)]))
+        raise DataError(f"Column '{cells.name}' is infinite in {told}. Correct these cells or leave them empty.")
     return floats
 
 

@@ -6,16 +6,20 @@ Checked, finite, float, of one length. Nothing unchecked goes further.
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.errors import DataError, SchemaError, SettingError, TargetError
+from fallline.errors import DataError, SchemaError, SettingError, SettingTypeError, TargetError
 from fallline.family import suggest
 from fallline.losses._base import Loss
+from fallline.numbering import numbered, row_number
 from fallline.rows._base import Array
 from fallline.rows.coded import Coded
+from fallline.rows.plain_arrays import as_numbers, shown
+from fallline.rows.sparse_input import as_csr
 from fallline.rows.target import encode_target
 
 MOST_NAMED = 5  # columns that an error names before it says "..."
@@ -55,46 +59,43 @@ def take_in(
     names: Any = None,
     target_name: str | None = None,
     classes: tuple[Any, ...] | None = None,
+    shares: bool = False,
 ) -> Intake:
     """Check everything, convert what must be converted, copy nothing that need not be.
 
     Float arrays (float32 or float64, any order) and CSR matrices pass as they are; lists, integers, other sparse
-    formats and data frames are converted. `classes`, where given, are the labels that y may have, in their order.
+    formats and data frames are converted. `classes`, where given, are the labels that y may have, in their
+    order; `shares` says that y are shares of one of two classes, whatever values they take.
     """
     features = as_features(X)
-    labels, found = encode_target(y, loss, classes) if classes is not None else encode_target(y, loss)
+    labels, found = encode_target(y, loss, classes, shares=shares)
     if len(labels) != features.shape[0]:
         raise DataError(
             f"X has {features.shape[0]:,} rows and y has {len(labels):,} values; they must be of the same length."
         )
     columns = column_names(X, features.shape[1], names)
     check_finite(features, columns)
-    heavy = _side(weight, "sample_weight", features.shape[0], least=0.0)
-    beside = _side(offset, "offset", features.shape[0])
+    heavy = side(weight, "sample_weight", features.shape[0], least=0.0)
+    beside = side(offset, "offset", features.shape[0])
     if heavy is not None and not heavy.all():  # a row without weight is as good as absent, whatever is in it
         kept = np.flatnonzero(heavy)
         features, heavy = features[kept], heavy[kept]
-        labels, found = encode_target(np.asarray(y).ravel()[kept], loss, *(() if classes is None else (classes,)))
+        with numbered(kept):
+            labels, found = encode_target(_plain(y)[kept], loss, classes, shares=shares)
         beside = None if beside is None else beside[kept]
     return Intake(features, labels, heavy, beside, columns, target_name or _name_of(y), found)
 
 
 def as_features(X: Any) -> Any:
-    """X as a float array (m, n) with n, m >= 1, or as a float CSR matrix with sorted, in-range indices."""
+    """X as a float array (m, n) with m >= 1, or as a float CSR matrix with sorted, in-range indices.
+
+    Raises DataError for masked, complex, ragged and other arrays that are no table of real numbers.
+    """
     if isinstance(X, Coded):  # made here, and checked when it was made
         return X
     if hasattr(X, "tocsr"):
-        sparse = X.tocsr()
-        if sparse.dtype not in (np.float32, np.float64):
-            sparse = sparse.astype(np.float64)
-        sparse.check_format(full_check=True)
-        if not sparse.has_canonical_format:  # an entry stored in parts; or unsorted, which the user's matrix may stay
-            sparse = sparse.copy()
-            sparse.sum_duplicates()
-        return sparse
-    array = np.asarray(X)
-    if array.dtype not in (np.float32, np.float64):
-        array = _as_floats(array, X)
+        return as_csr(X)
+    array = as_numbers(X, "X", columns=getattr(X, "columns", None))
     if array.ndim == 1 and array.size:
         raise DataError(
             f"X must be a table of rows and columns, got {array.size:,} numbers in a line. "
@@ -107,29 +108,13 @@ def as_features(X: Any) -> Any:
     return array
 
 
-def _as_floats(array: Any, X: Any) -> Array:
-    try:
-        return np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError):
-        pass
-    for j in range(array.shape[1] if array.ndim == 2 else 0):
-        for i, cell in enumerate(array[:, j]):
-            try:
-                float(cell)
-            except (TypeError, ValueError):
-                column = list(getattr(X, "columns", []))[j : j + 1] or [j]
-                raise DataError(
-                    f"X, column {column[0]!r}, row {i:,}: {str(cell)!r} is not a number. Turn text into "
-                    "numbers first, or name the target's column, as in fallline.fit(table, 'price'), which does it."
-                ) from None
-    raise DataError(f"X must be an array of numbers; got {type(X).__name__} that NumPy reads as {array.dtype}.")
-
-
 def column_names(X: Any, n: int, names: Any = None) -> tuple[str, ...]:
     """The given names, else a data frame's, else x0, x1, ..."""
     if names is None:
         columns = getattr(X, "columns", None)
         names = [str(c) for c in columns] if columns is not None else [f"x{j}" for j in range(n)]
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+        raise SettingTypeError(f"feature_names: got {shown(names)}; give a list of {n} names, one a column.")
     given = tuple(str(name) for name in names)
     if len(given) != n:
         raise SettingError(f"feature_names: got {len(given)} names for {n} columns; give one name a column.")
@@ -156,6 +141,10 @@ def in_order(X: Any, features: Any, names: tuple[str, ...]) -> Any:
     return features if order == list(range(features.shape[1])) else features[:, order]
 
 
+def _plain(y: Any) -> NDArray[Any]:
+    return np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y).ravel()
+
+
 def _name_of(y: Any) -> str:
     name = getattr(y, "name", None)
     return str(name) if isinstance(name, str) and name else "y"
@@ -173,7 +162,8 @@ def check_finite(X: Any, names: tuple[str, ...]) -> None:
         rows = _not_finite(X, j)
         count += len(rows) > 0
         if len(rows) and count <= MOST_NAMED:
-            told.append(f"'{name}' in {len(rows):,} {'row' if len(rows) == 1 else 'rows'} (first: row {rows[0]:,})")
+            count_told = f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'}"
+            told.append(f"'{name}' in {count_told} (first: row {row_number(rows[0]):,})")
     raise DataError(
         f"X is not finite in {count} of {len(names)} columns: {', '.join(told)}{', ...' * (count > MOST_NAMED)}. "
         "Fill or drop these cells first; `fallline fit FILE` fills and marks holes in tables.",
@@ -190,16 +180,13 @@ def _not_finite(X: Any, j: int) -> NDArray[np.intp]:
     return found
 
 
-def _side(values: Any, where: str, m: int, least: float | None = None) -> Array | None:
+def side(values: Any, where: str, m: int, least: float | None = None) -> Array | None:
     """A vector beside the rows (weights, offsets): finite, of the right length, not below `least`."""
     if values is None:
         return None
-    if isinstance(values, numbers.Real):
-        raise SettingError(f"{where}: got the number {values!r}; give one value a row ({m:,} of them), or None.")
-    try:
-        array = np.asarray(values, dtype=np.float64).ravel()
-    except (TypeError, ValueError):
-        raise DataError(f"{where}: must be numbers, got {type(values).__name__} with other things in it.") from None
+    if isinstance(values, (numbers.Real, str, bytes)):
+        raise SettingError(f"{where}: got {shown(values)}; give one value a row ({m:,} of them), or None.")
+    array = np.asarray(as_numbers(values, where), dtype=np.float64).ravel()
     if len(array) != m:
         raise DataError(f"{where} has {len(array):,} values and X has {m:,} rows; they must be of the same length.")
     bad = ~np.isfinite(array) if least is None else ~(np.isfinite(array) & (array >= least))
@@ -207,7 +194,7 @@ def _side(values: Any, where: str, m: int, least: float | None = None) -> Array 
         row = int(np.argmax(bad))
         allowed = "finite" if least is None else f"finite and at least {least:g}"
         raise DataError(
-            f"{where}: must be {allowed}; {int(bad.sum()):,} values are not (first: row {row:,}, {array[row]:g})."
+            f"{where}: must be {allowed}; {int(bad.sum()):,} values are not (first: row {row_number(row):,}, {array[row]:g})."
         )
     with np.errstate(over="ignore"):
         total = float(array.sum())

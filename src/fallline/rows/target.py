@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import decimal
+import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +12,10 @@ from numpy.typing import NDArray
 
 from fallline.errors import DataError, SchemaError, TargetError
 from fallline.family import suggest
+from fallline.losses import as_loss
 from fallline.losses._base import Loss
+from fallline.numbering import row_told, rows_told
+from fallline.rows.plain_arrays import STRANGE, as_array, shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,9 +33,10 @@ def guess_loss(values: Any, count: int | None = None) -> tuple[str, str]:
 
     `count` tells how many rows there are, where `values` are only the different ones.
 
-    Text and booleans are labels; two distinct values of any kind are two classes; numbers are numbers, unless they are
-    whole, begin at 0 or 1, at most ``FEW_CLASSES`` of them are distinct with none left out, and there are at least
-    ``ROWS_A_CLASS`` rows for each: 0, 1, 2, ... as classes are coded. Counts are never guessed: `--loss poisson` says so.
+    Text and booleans are labels; two distinct values of any kind are two classes, unless they are shares
+    (``are_shares``), which are numbers; numbers are numbers, unless they are whole, begin at 0 or 1, at most
+    ``FEW_CLASSES`` of them are distinct with none left out, and there are at least ``ROWS_A_CLASS`` rows for each:
+    0, 1, 2, ... as classes are coded. Counts are never guessed: `--loss poisson` says so.
     Raises TargetError for dates, and for text that is different in most rows.
 
     >>> guess_loss(np.array([0.5, 1.5, 2.5]))
@@ -43,7 +49,7 @@ def guess_loss(values: Any, count: int | None = None) -> tuple[str, str]:
     values = values[~_missing(values)]
     count = len(values) if count is None else count
     labels = np.unique(values.astype(str) if values.dtype.kind == "O" else values)
-    if len(labels) == 2:
+    if len(labels) == 2 and not are_shares(values, as_loss("logistic")):
         return "logistic", f"two values: {', '.join(repr(plain(label)) for label in labels)}"
     if values.dtype.kind in "OUSTb":
         if len(labels) > max(FEW_CLASSES, count / 2):
@@ -59,26 +65,40 @@ def guess_loss(values: Any, count: int | None = None) -> tuple[str, str]:
     return "squared", "number"
 
 
-def encode_target(y: Any, loss: Loss, classes: Labels | None = None) -> tuple[NDArray[np.floating], Labels | None]:
+def encode_target(
+    y: Any, loss: Loss, classes: Labels | None = None, *, shares: bool = False
+) -> tuple[NDArray[np.floating], Labels | None]:
     """y as floats, and the labels where y are classes (sorted; class k is coded k).
 
-    For two classes, numbers that lie between 0 and 1 and take more than two values are shares of the second class.
-    `classes` are the labels of an earlier call, for rows that came later. Raises TargetError, which names the row.
+    For logistic loss, numbers between 0 and 1 of which some are neither are shares of the second class (``are_shares``).
+    `classes` are the labels of an earlier call, for rows that came later; `shares`: those rows were shares. Raises
+    TargetError, which names the row.
     """
     values = _in_a_line(y)
     _refuse_dates(values)
-    if loss.task == "number":
-        numbers_, labels = _as_numbers(values, loss), None
+    if loss.task == "number" or shares:
+        labels = None
     else:
         labels = classes if classes is not None else labels_of(values, loss)
-        numbers_ = _as_numbers(values, loss) if labels is None else _codes(values, labels)
-    _check(numbers_, loss)
-    if classes is None and len(numbers_) > 1 and loss.task == "number" and _all_one(numbers_):
-        raise TargetError(
-            f"The target is constant: all {len(numbers_):,} values are {numbers_[0]:g}, so there is nothing to learn. "
-            "Is it the right column?"
-        )
-    return numbers_, labels
+    return numbers_of(values, loss, labels), labels
+
+
+def are_shares(values: NDArray[Any], loss: Loss) -> bool:
+    """Whether targets of two classes are shares of the second one: numbers in [0, 1] that are not all 0 or 1.
+
+    0 and 1 alone are labels, and so are two numbers of which one lies outside; text and booleans always are.
+
+    >>> from fallline.losses import as_loss
+    >>> [are_shares(np.array(y), as_loss("logistic")) for y in ([0.0, 0.5], [0.1, 0.12], [0.0, 1.0], [1.0, 2.0])]
+    [True, True, False, False]
+    """
+    if loss.task != "two classes" or loss.link != "logit":
+        return False
+    if values.dtype.kind == "O" and all(_is_plain_number(v) for v in values):
+        values = np.array([float(v) for v in values])
+    if values.dtype.kind != "f" or not len(values):
+        return False
+    return bool(np.all((values >= 0.0) & (values <= 1.0)) and np.any((values != 0.0) & (values != 1.0)))
 
 
 def different(values: NDArray[Any]) -> NDArray[Any]:
@@ -92,12 +112,8 @@ def different(values: NDArray[Any]) -> NDArray[Any]:
     return np.union1d(found, values[others]) if others.any() else found
 
 
-def _all_one(values: NDArray[np.float64]) -> bool:
-    return all(bool((some == values[0]).all()) for some in (values[:FEW], values))  # the first few tell, nearly always
-
-
 def numbers_of(values: NDArray[Any], loss: Loss, labels: Labels | None) -> NDArray[np.float64]:
-    """The same of some of the rows, whose labels (or that they are numbers) are known."""
+    """Targets as floats, where their labels, or that they are numbers (None), are known."""
     found = _as_numbers(values, loss) if labels is None else _codes(values, labels)
     _check(found, loss)
     return found
@@ -110,7 +126,12 @@ def _check(numbers_: NDArray[np.float64], loss: Loss) -> None:
 
 
 def _in_a_line(y: Any) -> NDArray[Any]:
-    values = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
+    values = as_array(y.to_numpy() if hasattr(y, "to_numpy") else y, "y")
+    if values.dtype.kind in "cV":
+        raise TargetError(
+            f"The target holds {'complex numbers' if values.dtype.kind == 'c' else 'records or raw bytes'}; a model predicts "
+            "real numbers or classes. Give one real number or label a row."
+        )
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
@@ -121,48 +142,54 @@ def _in_a_line(y: Any) -> NDArray[Any]:
 
 
 def _as_numbers(values: NDArray[Any], loss: Loss) -> NDArray[np.float64]:
+    strange = values.dtype.kind == "O" and any(isinstance(v, STRANGE) for v in values)
     try:
-        floats = values.astype(np.float64, copy=not values.flags.writeable)  # compiled passes want one that is
-    except (TypeError, ValueError):
+        if strange:
+            raise TypeError
+        with np.errstate(all="ignore"):
+            floats = values.astype(np.float64, copy=not values.flags.writeable)  # compiled passes want one that is
+    except (TypeError, ValueError, OverflowError):
         row = next(i for i, v in enumerate(values) if not _is_number(v))
+        text = isinstance(values[row], str)
+        remedy = (
+            "For labels use loss='logistic' (two) or loss='softmax' (several)." if text else "Give one number a row."
+        )
         raise TargetError(
-            f"{loss.name.capitalize()} loss needs numbers as targets ({loss.targets}); row {row:,} is "
-            f"{str(values[row])!r}. For labels use loss='logistic' (two) or loss='softmax' (several)."
+            f"{loss.name.capitalize()} loss needs numbers as targets ({loss.targets}); {row_told(row)} is "
+            f"{shown(values[row])}. {remedy}"
         ) from None
-    if np.isfinite(floats.sum()):  # nearly always
-        return floats
+    with np.errstate(over="ignore"):
+        if np.isfinite(floats.sum()):  # nearly always
+            return floats
     bad = ~np.isfinite(floats)
     if bad.any():
-        row = int(np.argmax(bad))
         raise TargetError(
-            f"The target is not finite in {int(bad.sum()):,} of {len(floats):,} rows (first: row {row:,}, y = {floats[row]}). "
-            "Drop these rows."
+            f"The target is not finite in {rows_told(bad, f'y = {floats[int(np.argmax(bad))]}')}. Drop these rows."
         )
     return floats
 
 
 def labels_of(values: NDArray[Any], loss: Loss) -> Labels | None:
-    """The labels in order; None where they are shares between 0 and 1, which two classes may have."""
+    """The labels in order; None where they are shares of one of two classes."""
     if values.dtype.kind == "f":
-        floats = _as_numbers(values, loss)
-        if loss.task == "two classes" and len(different(floats)) > 2 and np.all((floats >= 0.0) & (floats <= 1.0)):
-            return None  # shares
+        values = _as_numbers(values, loss)
+    if are_shares(values, loss):
+        return None
     missing = _missing(values)
     if missing.any():
-        raise TargetError(
-            f"The target is empty in {int(missing.sum()):,} of {len(values):,} rows (first: row {int(missing.argmax()):,}). "
-            "Drop these rows."
-        )
+        raise TargetError(f"The target is empty in {rows_told(missing)}. Drop these rows.")
     try:
         found = different(values)
-    except TypeError:  # labels of several kinds have no order; their words do
-        raise TargetError("The target's labels are of several kinds (text and numbers); make them all text.") from None
+    except (TypeError, ValueError):  # labels of several kinds have no order; their words do
+        raise TargetError(
+            "The target's labels are of several kinds (such as text and numbers), or are no labels; make them all text."
+        ) from None
     if len(found) < 2:
         raise TargetError(
-            f"The target has one class only, {plain(found[0])!r} in all {len(values):,} rows: nothing tells it from another."
+            f"The target has one class only, {shown(plain(found[0]))}: nothing tells it from another. Is it the right column?"
         )
     if loss.task == "two classes" and len(found) > 2:
-        some = ", ".join(repr(plain(v)) for v in found[:4])
+        some = ", ".join(shown(plain(v)) for v in found[:4])
         raise TargetError(
             f"{loss.name.capitalize()} loss is for two classes; the target has {len(found):,}: {some}"
             f"{', ...' if len(found) > 4 else ''}. Use loss='softmax'."
@@ -172,6 +199,16 @@ def labels_of(values: NDArray[Any], loss: Loss) -> Labels | None:
 
 def _codes(values: NDArray[Any], labels: Labels) -> NDArray[np.float64]:
     known = np.array(labels, dtype=object) if values.dtype.kind == "O" else np.asarray(labels)
+    try:
+        return _coded(values, known, labels)
+    except TypeError:  # 1 and "1" have no order
+        raise TargetError(
+            "The target's labels are of another kind than those that the model was trained on: "
+            f"{', '.join(map(shown, labels[:4]))}{', ...' if len(labels) > 4 else ''}."
+        ) from None
+
+
+def _coded(values: NDArray[Any], known: NDArray[Any], labels: Labels) -> NDArray[np.float64]:
     if len(known) == 2 and values.dtype.kind in "biuf":
         second = values == known[1]
         if np.all(second | (values == known[0])):
@@ -182,8 +219,8 @@ def _codes(values: NDArray[Any], labels: Labels) -> NDArray[np.float64]:
     if np.any(unknown):
         row = int(np.argmax(unknown))
         raise TargetError(
-            f"The label {plain(values[row])!r} (row {row:,}) is not one that the model was trained on: "
-            f"{', '.join(map(repr, labels[:8]))}."
+            f"The label {shown(plain(values[row]))} ({row_told(row)}) is not one that the model was trained on: "
+            f"{', '.join(map(shown, labels[:4]))}{', ...' if len(labels) > 4 else ''}."
         )
     return codes.astype(np.float64)
 
@@ -192,8 +229,18 @@ def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Where nothing is said: None, NaN and what else is not equal to itself."""
     if values.dtype.kind not in "fO":
         return np.zeros(len(values), dtype=bool)
-    found = np.asarray(values != values, dtype=bool)
-    return found | np.fromiter((v is None for v in values), bool, len(values)) if values.dtype.kind == "O" else found
+    if values.dtype.kind == "f":
+        return np.asarray(np.isnan(values))
+    return np.fromiter((_is_missing(v) for v in values), bool, len(values))
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA, which is neither equal to itself nor not
+        return True
+    except ValueError:  # an array
+        return False
 
 
 def _refuse_dates(values: NDArray[Any]) -> None:
@@ -210,9 +257,13 @@ def _refuse_dates(values: NDArray[Any]) -> None:
 def _is_number(value: Any) -> bool:
     try:
         float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
-    return True
+    return not isinstance(value, STRANGE)
+
+
+def _is_plain_number(value: Any) -> bool:
+    return isinstance(value, (numbers.Real, decimal.Decimal)) and not isinstance(value, bool)
 
 
 def plain(label: Any) -> Any:

@@ -76,7 +76,9 @@ class Evidence:
     weight: float = math.nan  # of the training rows, in sum: their number where none was given
     baseline_loss: float = math.nan  # of the best constant
     rollbacks: int = 0  # how many times the run was rolled back to its best parameters
-    separated: str = ""  # "strict": every row is on its right side; "quasi": none on the wrong one
+    separated: str = (
+        ""  # "strict": every row is on its right side; "quasi": none on the wrong one; "zeros": all counts are 0
+    )
     separator: str = ""  # a column that separates the classes alone
     penalty_share: float = math.nan  # of J
     largest_weight: float = math.nan  # of standardised columns, in units of `unit`

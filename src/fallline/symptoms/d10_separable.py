@@ -31,7 +31,7 @@ class Separable(Symptom):
     rank: ClassVar[int] = 60
 
     def find(self, evidence: Evidence) -> Finding | None:
-        if not evidence.separated:
+        if evidence.separated not in ("strict", "quasi"):
             return None
         who = f"Column '{evidence.separator}' separates" if evidence.separator else "The columns together separate"
         how, certainty = "perfectly", Certainty.PROVED

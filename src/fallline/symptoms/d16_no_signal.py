@@ -21,7 +21,7 @@ class NoSignal(Symptom):
     Rule: what the training loss has gained is what p columns of noise gain, 2 m (J_0 - J) < p + 2 sqrt(2p) (for squared
     loss m log(J_0 / J); Wilks 1938; for fewer unknowns than rows), and on check rows, where there are 30 at least, the loss
     is not below the constant's by two standard errors of the difference; or on those it is not below at all. Measured, of
-    a run that ended where it should.
+    a run that ended where it should. Or the target has one value only: then it is proved.
 
     What you see: a curve that is flat from the first step, and a check score near zero.
 
@@ -34,6 +34,13 @@ class NoSignal(Symptom):
     rank: ClassVar[int] = 82
 
     def find(self, evidence: Evidence) -> Finding | None:
+        if evidence.summary is not None and evidence.summary.target_low == evidence.summary.target_high:
+            return self.found(
+                Certainty.PROVED,
+                f"The target is {number(evidence.summary.target_low)} in all {evidence.summary.rows:,} rows to train on. Is it "
+                "the right column?",
+                rows=evidence.summary.rows,
+            )  # fmt: skip
         check, base = evidence.check or {}, evidence.baseline_loss
         if not evidence.done or evidence.summary is None or not len(evidence.summary.names):
             return None

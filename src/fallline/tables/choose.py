@@ -12,6 +12,8 @@ from fallline.errors import DataError, SchemaError, SettingError, TargetError
 from fallline.family import suggest
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
+from fallline.numbering import numbered, rows_told, unnumbered
+from fallline.rows.columns import as_floats
 from fallline.rows.target import FEW_CLASSES, different, encode_target, guess_loss, labels_of
 from fallline.tables.asked import Asked
 
@@ -43,14 +45,23 @@ def check_columns(columns: list[str], asked: Asked) -> None:
         raise SettingError("offset and exposure: give one of them; exposure is an offset, its logarithm.")
 
 
-def choose_rows(frame: pl.DataFrame, asked: Asked, lost: Counter[str]) -> pl.DataFrame:
-    """The rows that can be trained on; `lost` counts the others by the reason why they cannot."""
+def choose_rows(
+    frame: pl.DataFrame, asked: Asked, lost: Counter[str], first: int = 0
+) -> tuple[pl.DataFrame, NDArray[np.intp] | None]:
+    """The rows that can be trained on, and their places where others were left out, which `lost` counts by the reason.
+
+    `first` is the number of the first row, for errors. Raises DataError for infinities in columns of numbers.
+    """
     import polars as pl
 
+    places: NDArray[np.intp] | None = None
+
     def keep(mask: Any, why: str) -> None:
-        nonlocal frame
+        nonlocal frame, places
         gone = frame.height - int(mask.sum())
         if gone:
+            left = np.flatnonzero(mask.fill_null(False).to_numpy())
+            places = left if places is None else places[left]
             frame = frame.filter(mask)
             lost[why] += gone
 
@@ -69,14 +80,22 @@ def choose_rows(frame: pl.DataFrame, asked: Asked, lost: Counter[str]) -> pl.Dat
     if asked.weight:
         keep(frame[asked.weight] != 0, f"{asked.weight} is 0 (a row without weight is as good as absent)")
     if asked.exposure:
-        if (frame[asked.exposure] < 0).any():
-            raise DataError(
-                f"Column {asked.exposure!r} has negative exposures; an exposure is a positive time or amount."
-            )
+        negative = (frame[asked.exposure] < 0).fill_null(False)
+        if negative.any():
+            with numbered(places, first):
+                raise DataError(
+                    f"Column {asked.exposure!r} is negative in {rows_told(negative.to_numpy())}; an exposure is a positive "
+                    "time or amount."
+                )
         keep(frame[asked.exposure] > 0, f"{asked.exposure} is 0 (no exposure tells nothing)")
     if asked.na == "drop":
         keep(~pl.Series(frame.select(pl.any_horizontal(pl.all().is_null())).to_series()), "empty cells (--na drop)")
-    return frame
+    beside = (asked.target, asked.weight, asked.offset, asked.exposure)
+    with numbered(places, first):
+        for name in floats:
+            if name not in beside:  # the same check of the rows to train on would count among these alone
+                as_floats(frame[name], "number")
+    return frame, places
 
 
 def _sum_is_finite(column: pl.Series) -> bool:
@@ -104,9 +123,9 @@ class Targets:
         if self.many or not len(values):
             return
         if len(values) > 2 * MOST_LABELS and values.dtype.kind == "f":  # most often the first few tell already
-            self.many = len(np.unique(values[: 2 * MOST_LABELS])) > MOST_LABELS
-            self.labels = values[:2] if self.many and self.labels is None else self.labels
-            if self.many:
+            some = np.unique(values[: 2 * MOST_LABELS])
+            if len(some) > MOST_LABELS:
+                self.many, self.labels = True, some
                 return
         new = different(values)
         self.labels = new if self.labels is None else np.union1d(self.labels, new)
@@ -148,9 +167,10 @@ class Targets:
                 f"which is too many for classes. Is {self.name!r} a number? "
                 "For numbers use loss='squared'."
             )
-        if not self.many:
-            encode_target(self.labels, form)  # complains of one value only, and of what the loss cannot take
-        return None if form.task == "number" else labels_of(self.labels, form)
+        with unnumbered():
+            if not self.many:
+                encode_target(self.labels, form)  # complains of one value only, and of what the loss cannot take
+            return None if form.task == "number" else labels_of(self.labels, form)
 
 
 def plain_values(target: pl.Series) -> Any:
@@ -166,13 +186,20 @@ def sides_of(frame: pl.DataFrame, asked: Any) -> dict[str, Any]:
     sides = {}
     if asked.weight:
         weight = frame[asked.weight].cast(float).to_numpy()
-        if not (np.isfinite(weight).all() and (weight >= 0.0).all()):
-            raise DataError(f"Column {asked.weight!r}: weights must be finite and at least 0, and some are not.")
+        bad = ~(np.isfinite(weight) & (weight >= 0.0))
+        if bad.any():
+            raise DataError(
+                f"Column {asked.weight!r}: weights must be finite and at least 0, and are not in "
+                f"{rows_told(bad, f'{weight[int(np.argmax(bad))]:g}')}."
+            )
         sides["weight"] = weight
     offset = offset_of(frame, asked.offset, asked.exposure)
     if offset is not None:
-        if not np.isfinite(offset).all():
-            raise DataError(f"Column {asked.offset or asked.exposure!r}: offsets must be finite, and some are not.")
+        bad = ~np.isfinite(offset)
+        if bad.any():
+            raise DataError(
+                f"Column {asked.offset or asked.exposure!r}: offsets must be finite, and are not in {rows_told(bad)}."
+            )
         sides["offset"] = offset
     return sides
 

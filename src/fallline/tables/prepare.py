@@ -13,6 +13,7 @@ import numpy as np
 from fallline.errors import DataError, SettingError
 from fallline.family import suggest
 from fallline.losses._base import Loss
+from fallline.numbering import numbered
 from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.encoder import Encoder
@@ -72,6 +73,7 @@ class Prepared:
             close(finished)
 
 
+@np.errstate(all="ignore")
 def prepare(source: Source, asked: Asked, progress: Progress | None = None) -> Prepared:
     """Choose rows and columns, guess the loss, split, encode. Raises DataError and its kin before any training."""
     from fallline.tables.cache import Cache
@@ -160,8 +162,10 @@ def prepare_frame(frame: pl.DataFrame, asked: Asked, name: str, formula: dict[st
     """The same for a table in memory; `formula`: whose terms its columns are."""
     check_columns(frame.columns, asked)
     lost: Counter[str] = Counter()
-    frame = choose_rows(frame, asked, lost)
-    found = _learned(plain_values(frame[asked.target]), asked, lost)
+    frame, places = choose_rows(frame, asked, lost)
+    with numbered(places):
+        found = _learned(plain_values(frame[asked.target]), asked, lost)
+        sides_of(frame, asked)  # complains of what cannot be, with the row
 
     def learn(part: pl.DataFrame) -> Encoder:
         return Encoder.learn(
@@ -227,8 +231,8 @@ def _learned(values: Any, asked: Asked, lost: Counter[str]) -> _Learned:
     targets.see(values)
     form, why = targets.settle(asked, lost)
     check_link(form, asked)
+    y, classes = encode_target(values, form)  # complains with the row
     targets.classes(form)
-    y, classes = encode_target(values, form)  # complains with the row, and counts all of them
     return _Learned(form, why, y, classes, *_split(values, asked, classes is not None), lost)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from fallline.errors import DataError, FalllineError, TargetError
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
+from fallline.numbering import numbered, rows_told
 from fallline.rows.coded import Coded
 from fallline.rows.encoder import Encoder, first_hole, refused, table_facts
 from fallline.rows.facts import Facts
@@ -77,10 +78,11 @@ class Streaming:
 
         first, self.seen = self.seen, self.seen + frame.height
         hashes = row_hashes(first, frame.height, self.asked.seed)
-        frame = choose_rows(frame.with_columns(pl.Series(HASH, hashes)), self.asked, self.lost)
-        sides_of(frame, self.asked)  # complains of what cannot be
+        frame, places = choose_rows(frame.with_columns(pl.Series(HASH, hashes)), self.asked, self.lost, first)
         values = plain_values(frame[self.asked.target])
-        self._see_targets(values, first)
+        with numbered(places, first):
+            sides_of(frame, self.asked)  # complains of what cannot be
+            self._see_targets(values)
         hashes, frame = frame[HASH].to_numpy(), frame.drop(HASH)
         held = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53 < self.asked.check
         if self.targets.are_classes(self.form):
@@ -140,16 +142,15 @@ class Streaming:
         assert index is not None
         return _from_index(self.folder, index, self.source, asked, self.cache)
 
-    def _see_targets(self, values: Any, first: int) -> None:
+    def _see_targets(self, values: Any) -> None:
         self.targets.see(values)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            row = first + int(np.argmax(~np.isfinite(values)))
-            raise TargetError(f"The target is not finite (first: about row {row:,}). Drop these rows.")
+        if values.dtype.kind == "f":
+            bad = ~np.isfinite(values)
+            if bad.any():
+                told = rows_told(bad, f"y = {values[int(np.argmax(bad))]}")
+                raise TargetError(f"The target is not finite in {told}. Drop these rows.")
         if self.form is not None and self.form.task == "number" and len(values):
-            try:
-                numbers_of(values, self.form, None)
-            except TargetError as error:
-                raise TargetError(f"In the rows from {first:,} on: {error}") from None
+            numbers_of(values, self.form, None)
 
     def _middle(self, name: str, read: Read) -> float:
         """The median of what is to be trained on."""
