@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from fallline.result import Result
 from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.intake import Intake, Named, as_features, in_order, take_in
+from fallline.rows.weights import with_usual_weights
 from fallline.scaling import NO_SPREAD, Scaling
 from fallline.settings import LAST_DIGITS, Settings, patience_of
 from fallline.stages import Job
@@ -44,11 +45,6 @@ if TYPE_CHECKING:
     from fallline.tables.asked import Asked
 
 Array = NDArray[np.floating]
-
-USUAL_WEIGHTS: Final = (
-    1e-100,
-    1e100,
-)  # sums of weights that losses and slopes may be divided by without leaving the range
 
 
 @entry_point
@@ -245,7 +241,8 @@ def train_rows(
     """The rest of every fit, wherever its rows are: summarise, scale, train, conclude."""
     if settings.inference:
         check_inference(form, settings.penalty, settings.batch_size)
-    rows, held = _with_usual_weights(rows, settings), None if held is None else _with_usual_weights(held, settings)
+    rows = with_usual_weights(rows, settings.inference)
+    held = None if held is None else with_usual_weights(held, settings.inference)
     rows.begin(settings.path(form))
     if not settings.shuffle and not isinstance(rows, ArrayRows):
         raise SettingError(
@@ -286,23 +283,6 @@ def train_rows(
         if isinstance(settings.callback, Logger):
             settings.callback.finish(result)
     return result
-
-
-def _with_usual_weights(rows: Rows, settings: Settings) -> Rows:
-    """The rows, their weights times a power of two where their sum is so small or large that quotients leave the range.
-
-    J is a weighted mean, which this leaves as it is. Standard errors take weights for counts of rows, so they are refused.
-    """
-    low, high = USUAL_WEIGHTS
-    if low <= rows.total_weight <= high:
-        return rows
-    if not isinstance(rows, ArrayRows) or rows.weight is None or settings.inference:
-        raise DataError(
-            f"sample_weight: the weights sum to {rows.total_weight:.3g}; between {low:g} and {high:g} is possible here. "
-            "Divide them all by their mean."
-        )
-    exponent = int(np.frexp(rows.weight.max())[1])
-    return ArrayRows(rows.X, rows.y, np.ldexp(rows.weight, -exponent), rows.offset)
 
 
 def _fit_table(table: Any, asked: Asked, settings: Settings, n_threads: int | None, began: float) -> Result:

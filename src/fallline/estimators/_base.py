@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fallline.errors import DataError, SettingError, SettingTypeError
 from fallline.estimators._callbacks import CallbackSupportMixin, FitContext, bridge
-from fallline.estimators._sides import FORMATS, Given, finite, of_output, refuse_text, shift_of
+from fallline.estimators._sides import FORMATS, Given, finite, in_our_words, of_output, plainly, refuse_text, shift_of
 from fallline.estimators._told import Told
 from fallline.exports.linear import Exports, Linear
 from fallline.family import suggest
@@ -24,6 +24,7 @@ from fallline.fitting import fit
 from fallline.loggers._base import Logger
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
+from fallline.numbering import rows_told
 from fallline.online.adaptive import AdaptiveStream
 from fallline.online.sampled import SampledStream
 from fallline.optimizers import AnyOptimizer
@@ -32,6 +33,8 @@ from fallline.penalties._base import Penalty
 from fallline.rates._base import Rate
 from fallline.recorder import Event
 from fallline.result import Result
+from fallline.rows.plain_arrays import as_numbers
+from fallline.rows.weights import USUAL_SUM, unusual
 from fallline.stopping import abruptly
 
 Array = NDArray[np.floating]
@@ -101,7 +104,9 @@ class GDEstimator(Exports, CallbackSupportMixin, Told):
         """Everything checked, by scikit-learn's rules and then by ours."""
         self._check_settings()
         refuse_text(X)
-        X, y = validate_data(self, X, y, accept_sparse=FORMATS, dtype=[np.float64, np.float32], **how)
+        X, y = plainly(X, "X"), plainly(y, "y")
+        with in_our_words():
+            X, y = validate_data(self, X, y, accept_sparse=FORMATS, dtype=[np.float64, np.float32], **how)
         weight = self._weights(sample_weight, X)
         outputs = np.shape(y)[1] if np.ndim(y) == 2 else 1
         shift = None if offset is None else shift_of(offset, X, outputs)
@@ -110,7 +115,9 @@ class GDEstimator(Exports, CallbackSupportMixin, Told):
             raise SettingError("X_val and y_val: give both, or neither.")
         check: Any = None
         if X_val is not None:
-            X_val = validate_data(self, X_val, reset=False, accept_sparse=FORMATS, dtype=[np.float64, np.float32])
+            X_val, y_val = plainly(X_val, "X_val"), plainly(y_val, "y_val")
+            with in_our_words():
+                X_val = validate_data(self, X_val, reset=False, accept_sparse=FORMATS, dtype=[np.float64, np.float32])
             shift_val = None if offset_val is None else shift_of(offset_val, X_val, outputs)
             check = (X_val, None, weight_val, shift_val)
         elif self.early_stopping:
@@ -131,9 +138,13 @@ class GDEstimator(Exports, CallbackSupportMixin, Told):
             raise SettingTypeError(
                 f"sample_weight: got {sample_weight!r}; give one number a row. (class_weight takes names.)"
             )
-        weight: Array = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        if (weight < 0.0).any():
-            raise DataError(f"sample_weight: must be zero or more; row {int(np.argmax(weight < 0.0)):,} is not.")
+        if not isinstance(sample_weight, numbers.Real):
+            sample_weight = as_numbers(sample_weight, "sample_weight")
+        with in_our_words():
+            weight: Array = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        bad = weight < 0.0
+        if bad.any():
+            raise DataError(f"sample_weight: must be zero or more; it is less in {rows_told(bad)}.")
         return weight
 
     def _settings(self) -> dict[str, Any]:
@@ -261,9 +272,13 @@ class GDEstimator(Exports, CallbackSupportMixin, Told):
             )
         self._check_settings()
         refuse_text(X)
-        X, y = validate_data(self, X, y, reset=first, accept_sparse="csr", dtype=[np.float64, np.float32], **how)
+        X, y = plainly(X, "X"), plainly(y, "y")
+        with in_our_words():
+            X, y = validate_data(self, X, y, reset=first, accept_sparse="csr", dtype=[np.float64, np.float32], **how)
         absent = not first and sample_weight is not None and not np.any(sample_weight)  # rows of weight 0 are none
         weight = np.zeros(X.shape[0]) if absent else self._weights(sample_weight, X)
+        if weight is not None and weight.any() and not USUAL_SUM[0] <= float(weight.sum()) <= USUAL_SUM[1]:
+            raise DataError(unusual(float(weight.sum())))
         shift = None if offset is None else shift_of(offset, X, np.shape(y)[1] if np.ndim(y) == 2 else 1)
         return Given(X, weight, shift, None, None), y, first
 
@@ -296,8 +311,10 @@ class GDEstimator(Exports, CallbackSupportMixin, Told):
     def _linear(self, X: Any, offset: Any = None) -> Array:
         """z = X @ coef + intercept (+ offset), (m,) or (m, K); refused where it is not finite."""
         check_is_fitted(self, "coef_")
-        X = validate_data(self, X, reset=False, accept_sparse=FORMATS, dtype=[np.float64, np.float32])
-        with np.errstate(over="ignore", invalid="ignore"):
+        X = plainly(X, "X")
+        with in_our_words():
+            X = validate_data(self, X, reset=False, accept_sparse=FORMATS, dtype=[np.float64, np.float32])
+        with np.errstate(all="ignore"):
             z = np.asarray(X @ np.asarray(self.coef_).T + self.intercept_, dtype=np.float64)
             if offset is not None:
                 shift = shift_of(offset, X, self._outputs)

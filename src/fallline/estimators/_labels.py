@@ -42,7 +42,13 @@ def refuse_strange(y: NDArray[Any], classes: NDArray[Any], label: str, known: st
 
 def labels_in_a_line(y: Any) -> NDArray[Any]:
     """Labels (m,), refused where they are measurements."""
-    check_classification_targets(y)
+    try:
+        check_classification_targets(y)
+    except ValueError:
+        raise TargetError(
+            "Unknown label type: the target holds numbers that are no classes, or several columns. Use GDRegressor; of shares "
+            "between 0 and 1, fallline.fit(X, y, loss='logistic')."
+        ) from None
     labels: NDArray[Any] = np.asarray(y).ravel()
     return labels
 

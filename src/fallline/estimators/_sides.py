@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
 
-from fallline.errors import DataError
+from fallline.errors import DataError, FalllineError, SettingTypeError
+from fallline.numbering import rows_told
+from fallline.rows.plain_arrays import DATES, DURATIONS, as_array, as_numbers
+from fallline.rows.sparse_input import as_csr
 
 Array = NDArray[np.floating]
 
-FORMATS = ["csr", "csc", "coo"]  # sparse formats that are taken; all but the first are converted
+FORMATS = ["csr", "csc", "coo"]  # sparse formats that scikit-learn is told of; all others are converted here too
+ODD_CELLS = (complex, np.complexfloating, *DATES, *DURATIONS)  # of object arrays, which NumPy turns into wrong numbers
 
 
 @dataclass(frozen=True)
@@ -28,10 +35,7 @@ class Given:
 
 def shift_of(offset: Any, X: Any, outputs: int) -> Array:
     """Offsets as (m,), or (m, k) for k outputs; DataError where they are anything else, or not finite."""
-    try:
-        shift = np.asarray(offset, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"offset: must be numbers, got {type(offset).__name__} with other things in it.") from None
+    shift = np.asarray(as_numbers(offset, "offset"), dtype=np.float64)
     if shift.ndim == 2 and shift.shape[1] == 1:
         shift = shift[:, 0]
     m = X.shape[0]
@@ -53,12 +57,47 @@ def finite(values: Array, where: str) -> Array:
     """`values`, or DataError naming the first row that is not finite: better no number than a wrong one."""
     bad = ~np.isfinite(values)
     if bad.any():
-        row = int(np.argmax(bad.any(axis=1) if bad.ndim == 2 else bad))
+        rows = np.asarray(bad.any(axis=1) if bad.ndim == 2 else bad)
         raise DataError(
-            f"{where}: the prediction for {int(bad.sum()):,} of {bad.size:,} values is not finite (first: row {row:,}). "
-            "That row is far beyond the data trained on, or the coefficients are."
+            f"{where}: the prediction is not finite in {rows_told(rows)}. They are far beyond the data trained on, or the "
+            "coefficients are."
         )
     return values
+
+
+def plainly(values: Any, where: str) -> Any:
+    """`values` as scikit-learn may read them: sparse ones as checked CSR, others as they are.
+
+    Raises DataError for what its checks let pass, or tell in several lines: masks, complex numbers, dates, ragged rows,
+    broken sparse matrices, an X of one dimension.
+    """
+    if hasattr(values, "tocsr") and where.startswith("X"):
+        return as_csr(values)
+    array = as_array(values, where) if isinstance(values, (np.ma.MaskedArray, list, tuple)) else values
+    kind = getattr(getattr(array, "dtype", None), "kind", "")
+    odd = kind == "O" and isinstance(array, np.ndarray) and any(isinstance(cell, ODD_CELLS) for cell in array.flat)
+    if kind in "cV" and kind or odd or (kind in "mM" and kind and where.startswith("X")):
+        as_numbers(array, where)
+    if where.startswith("X") and getattr(array, "ndim", 2) == 1:
+        raise DataError(
+            f"{where} must be a table of rows and columns, got one line of {len(array):,}. Reshape your data: "
+            f"{where}.reshape(-1, 1) for one column, {where}.reshape(1, -1) for one row."
+        )
+    return values
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Within: what scikit-learn refuses, it refuses as DataError or SettingTypeError, in one line."""
+    try:
+        yield
+    except (FalllineError, NotFittedError):
+        raise
+    except (ValueError, TypeError) as error:
+        told = " ".join(str(error).split())
+        if "feature names" in told.lower():  # lists of columns, in lines that scikit-learn's own checks compare
+            raise
+        raise (DataError if isinstance(error, ValueError) else SettingTypeError)(told) from None
 
 
 def refuse_text(X: Any) -> None:

@@ -222,7 +222,7 @@ verbose, callbacks
         if first and weight is not None and not weight.any():
             raise TargetError("partial_fit: all of the first rows have weight zero, so there is nothing to begin with.")
         codes = np.searchsorted(self.classes_, y).astype(np.float64)
-        with use_threads(self.n_threads), one_blas_thread():
+        with use_threads(self.n_threads), one_blas_thread(), np.errstate(all="ignore"):
             for k, stream in enumerate(self._streams):
                 stream.add(given.X, (codes == k).astype(np.float64) if rest else codes, weight, given.offset)
         told = self._told() | {"classes": (False, True) if rest else tuple(self.classes_.tolist())}
@@ -267,15 +267,16 @@ verbose, callbacks
         """
         z = self.decision_function(X, offset)
         form, rest = self._fitted
-        mu = form.mean(z)
-        if z.ndim == 1:
-            return np.column_stack([1.0 - mu, mu])
-        return mu / mu.sum(axis=1, keepdims=True) if rest else mu
+        with np.errstate(all="ignore"):
+            mu = form.mean(z)
+            if z.ndim == 1:
+                return np.column_stack([1.0 - mu, mu])
+            return mu / mu.sum(axis=1, keepdims=True) if rest else mu
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X: Any, offset: Any = None) -> Array:
         """The logarithm of ``predict_proba``."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(all="ignore"):
             return np.asarray(np.log(self.predict_proba(X, offset)))
 
     def _exported(self) -> tuple[Loss, str, tuple[Any, ...]]:

@@ -187,7 +187,7 @@ class GDRegressor(RegressorMixin, GDEstimator):
             self._streams, self._several, self._outputs, self._fitted = streams, y.ndim == 2, outputs, form
         elif outputs != self._outputs:
             raise DataError(f"y has {outputs} columns; the rows before had {self._outputs}.")
-        with use_threads(self.n_threads), one_blas_thread():
+        with use_threads(self.n_threads), one_blas_thread(), np.errstate(all="ignore"):
             self.results_ = self._learn(given, np.asarray(targets, dtype=np.float64))
         self.__dict__.update(self._attributes([(result.coef, result.intercept) for result in self.results_]))
         return self
@@ -209,7 +209,8 @@ class GDRegressor(RegressorMixin, GDEstimator):
     def predict(self, X: Any, offset: Any = None) -> Array:
         """The expected value for each row of X, (m,) or (m, k): the mean behind the link, exp(z) for counts."""
         z = self._linear(X, offset)
-        return finite(self._fitted.mean(z), type(self).__name__)
+        with np.errstate(all="ignore"):
+            return finite(self._fitted.mean(z), type(self).__name__)
 
     def _exported(self) -> tuple[Loss, str, None]:
         return self._fitted, self._fitted.link, None

@@ -34,7 +34,8 @@ MEANINGS = {
     Verdict.UNFINISHED: "A budget (passes, time, Ctrl-C) ended the run; the best so far is kept, and it says how far it got.",
     Verdict.NOISE_LIMITED: "Suspected: mini-batch noise holds the loss up; a smaller rate or full batches would go further.",
     Verdict.DIVERGED: "The loss rose out of bounds: the learning rate is too large. The best parameters before are kept.",
-    Verdict.NO_FINITE_OPTIMUM: "Proved: the classes are separated perfectly; larger weights always fit better. Add l2. Or all counts are 0.",
+    Verdict.NO_FINITE_OPTIMUM: "Proved: larger weights always fit better. The classes are separated perfectly (add l2), or all "
+    "counts are zero.",
     Verdict.STUCK: "The loss no longer moves, yet the gradient is not small: a saddle, saturation, or too short a step.",
     Verdict.REFUSED: "The data or the settings cannot be trained on; nothing was run.",
 }
