@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from fallline.errors import DataError, FalllineError, SettingTypeError
+from fallline.errors import DataError, FalllineError, SettingTypeError, TargetError
+from fallline.losses._base import Loss
 from fallline.numbering import rows_told
 from fallline.rows.plain_arrays import DATES, DURATIONS, as_array, as_numbers
 from fallline.rows.sparse_input import as_csr
@@ -31,6 +32,9 @@ class Given:
     offset: Array | None
     check: Any  # what fit() takes as ``check``, but for the target
     y_check: Any
+
+
+MOST_BITS = 1024  # of a whole number: beyond it is no double
 
 
 def shift_of(offset: Any, X: Any, outputs: int) -> Array:
@@ -75,7 +79,7 @@ def plainly(values: Any, where: str) -> Any:
         return as_csr(values)
     array = as_array(values, where) if isinstance(values, (np.ma.MaskedArray, list, tuple)) else values
     kind = getattr(getattr(array, "dtype", None), "kind", "")
-    odd = kind == "O" and isinstance(array, np.ndarray) and any(isinstance(cell, ODD_CELLS) for cell in array.flat)
+    odd = kind == "O" and isinstance(array, np.ndarray) and any(map(_is_odd, array.flat))
     if kind in "cV" and kind or odd or (kind in "mM" and kind and where.startswith("X")):
         as_numbers(array, where)
     if where.startswith("X") and getattr(array, "ndim", 2) == 1:
@@ -86,6 +90,23 @@ def plainly(values: Any, where: str) -> Any:
     return values
 
 
+def _is_odd(cell: Any) -> bool:
+    return isinstance(cell, ODD_CELLS) or isinstance(cell, int) and cell.bit_length() >= MOST_BITS
+
+
+def real_targets(y: Any, form: Loss, where: str) -> NDArray[np.float64]:
+    """Targets (m,) or (m, k) as floats that the loss takes; raises TargetError where they are anything else."""
+    targets = np.asarray(as_numbers(y, where, TargetError), dtype=np.float64)
+    bad = ~np.isfinite(targets.reshape(len(targets), -1)).all(axis=1) if targets.size else np.zeros(0, dtype=bool)
+    if bad.any():
+        raise TargetError(f"{where}: not finite in {rows_told(np.asarray(bad))}. Drop these rows.")
+    for column in targets.T if targets.ndim == 2 else [targets]:
+        complaint = form.check_targets(column)
+        if complaint is not None:
+            raise TargetError(complaint)
+    return targets
+
+
 @contextmanager
 def in_our_words() -> Iterator[None]:
     """Within: what scikit-learn refuses, it refuses as DataError or SettingTypeError, in one line."""
@@ -93,11 +114,11 @@ def in_our_words() -> Iterator[None]:
         yield
     except (FalllineError, NotFittedError):
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         told = " ".join(str(error).split())
         if "feature names" in told.lower():  # lists of columns, in lines that scikit-learn's own checks compare
             raise
-        raise (DataError if isinstance(error, ValueError) else SettingTypeError)(told) from None
+        raise (SettingTypeError if isinstance(error, TypeError) else DataError)(told) from None
 
 
 def refuse_text(X: Any) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 
-from fallline.errors import DataError, TargetError
+from fallline.errors import DataError
 from fallline.estimators._base import GDEstimator, resolve
 from fallline.estimators._callbacks import FitContext, with_callbacks
-from fallline.estimators._sides import Given, finite, of_output
+from fallline.estimators._sides import Given, finite, of_output, real_targets
 from fallline.losses._base import Loss
 from fallline.losses.squared import Squared
 from fallline.online.exact import MOST_COLUMNS, ExactStream
@@ -140,7 +140,7 @@ class GDRegressor(RegressorMixin, GDEstimator):
         given, y = self._take_rows(X, y, sample_weight, offset, validation, multi_output=True, y_numeric=True)
         several = y.ndim == 2
         targets = list(y.T) if several else [y]
-        y_val = None if given.y_check is None else np.asarray(given.y_check, dtype=np.float64)
+        y_val = None if given.y_check is None else real_targets(given.y_check, form, "y_val")
         if y_val is not None and y_val.shape[1:] != y.shape[1:]:
             raise DataError(f"y_val has the shape {y_val.shape} and y {y.shape}; give as many columns as in y.")
         checks = list(y_val.T) if several and y_val is not None else [y_val] * len(targets)
@@ -173,10 +173,8 @@ class GDRegressor(RegressorMixin, GDEstimator):
         """
         form = self._form()
         given, y, first = self._take_piece(X, y, sample_weight, offset, multi_output=True, y_numeric=True)
-        targets = y if y.ndim == 2 else y[:, None]
-        complaint = form.check_targets(targets.ravel())
-        if complaint is not None:
-            raise TargetError(complaint)
+        targets = real_targets(y, form, "y")
+        targets = targets if y.ndim == 2 else targets[:, None]
         n, outputs = given.X.shape[1], targets.shape[1]
         if first:
             life = self.half_life
