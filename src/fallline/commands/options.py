@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,6 +26,16 @@ class Listing(click.Option):
         module = importlib.import_module(f"fallline.{self._family}")
         self.help = f"{self._told} {', '.join(getattr(module, self._family)())}."
         return super().get_help_record(ctx)
+
+
+class Number(click.FloatRange):
+    """A number within its limits; NaN, which click lets pass, is within none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = float(super().convert(value, param, ctx))
+        if math.isnan(found):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return found
 
 
 @dataclass
@@ -111,10 +122,10 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--lr", default="auto", metavar="RATE", show_default=True,
                      help="Learning rate: auto, a number, or a schedule such as cosine:0.1."),
         click.option("--batch-size", type=click.IntRange(min=1), help="Rows a step; 1 is stochastic. Default: all rows."),
-        click.option("--l2", type=click.FloatRange(min=0), default=0.0, help="Ridge: l2/2 ||w||^2, on standardised columns."),
-        click.option("--l1", type=click.FloatRange(min=0), default=0.0, help="Lasso: l1 ||w||_1, on standardised columns."),
-        click.option("--lower", type=float, help="Lowest coefficient allowed."),
-        click.option("--upper", type=float, help="Highest coefficient allowed."),
+        click.option("--l2", type=Number(min=0), default=0.0, help="Ridge: l2/2 ||w||^2, on standardised columns."),
+        click.option("--l1", type=Number(min=0), default=0.0, help="Lasso: l1 ||w||_1, on standardised columns."),
+        click.option("--lower", type=Number(), help="Lowest coefficient allowed."),
+        click.option("--upper", type=Number(), help="Highest coefficient allowed."),
         click.option("--na", type=click.Choice(["auto", "refuse", "median", "mean", "drop"]), default="auto", show_default=True,
                      help="Empty cells: auto fills with the median and marks them in a column of their own."),
         click.option("--scale/--no-scale", default=True, help="Standardise columns inside the model (default)."),
@@ -127,14 +138,14 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--offset", metavar="COL", help="Column added to the prediction on the link scale."),
         click.option("--exposure", metavar="COL", help="Column of exposures for counts: offset = its logarithm."),
         click.option("--drop", metavar="COL", multiple=True, help="Leave a column out. May be repeated."),
-        click.option("--check", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
+        click.option("--check", type=Number(0, 1, max_open=True), default=0.2, show_default=True,
                      help="Share of the rows held out to check on."),
         click.option("--early-stopping", is_flag=True, help="End when the loss on the check rows stops falling; keep the best."),
         click.option("--inference", is_flag=True, help="Standard errors, intervals and p-values of the coefficients."),
-        click.option("--tol", type=click.FloatRange(min=0), default=1e-6, show_default=True,
+        click.option("--tol", type=Number(min=0), default=1e-6, show_default=True,
                      help="Stop when provably within this share of the best loss."),
-        click.option("--max-passes", type=click.FloatRange(min=0), help="Budget of passes over the data."),
-        click.option("--max-seconds", type=click.FloatRange(min=0), default=float("inf"), help="Budget of seconds."),
+        click.option("--max-passes", type=Number(min=0), help="Budget of passes over the data."),
+        click.option("--max-seconds", type=Number(min=0), default=float("inf"), help="Budget of seconds."),
         click.option("--memory", metavar="SIZE", help="Memory for the data, such as 500MB; what does not fit is streamed "
                      "from disk. Default: half of what is free."),
         click.option("--cache", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc")
 JSON_LINES = (".jsonl", ".ndjson")
 SUFFIXES = (*DELIMITED, *PARQUET, *ARROW, *JSON_LINES)
+MOST_KINDS = 4  # of cells that an error names
 MOST_TOLD = 300  # characters of another library's message that an error repeats
 
 
@@ -79,7 +81,10 @@ def as_frame(table: Any) -> pl.DataFrame:
     if isinstance(table, pl.DataFrame):
         return table
     if isinstance(table, pl.LazyFrame):
-        return table.collect()
+        from fallline.rows.sources.frames import LazySource
+
+        frames = list(LazySource(table, "the lazy frame").frames())
+        return pl.concat(frames) if frames else table.collect()
     if hasattr(table, "iloc") and hasattr(table, "columns"):  # pandas, which needs pyarrow for the direct way
         names = [str(name) for name in table.columns]
         double = next((name for name in names if names.count(name) > 1), None)
@@ -97,6 +102,11 @@ def _from_pandas(column: Any) -> pl.Series:
 
     labelled = column.dtype.name == "category"
     values = column.to_numpy()
+    if values.dtype.kind == "c":
+        raise DataError(
+            f"Column {str(column.name)!r} holds complex numbers; a model is trained on real ones. Give the real part, or real "
+            "and imaginary part as two columns."
+        )
     if values.dtype.kind in "iufb" and not labelled:
         return pl.Series(values)
     if values.dtype.kind in "mM" and not labelled:
@@ -105,7 +115,20 @@ def _from_pandas(column: Any) -> pl.Series:
     kinds = {type(cell) for cell in cells if cell is not None}
     if labelled or (len(kinds) > 1 and not kinds <= {int, float, bool}):
         cells = [None if cell is None else str(cell) for cell in cells]
-    return pl.Series(cells, strict=False)
+    zones = [cell.tzinfo is not None for cell in cells if isinstance(cell, datetime.datetime)]
+    if any(zones) and kinds <= {type(cell) for cell in cells if isinstance(cell, datetime.datetime)}:
+        if not all(zones):
+            raise DataError(
+                f"Column {str(column.name)!r} mixes times with and without a time zone; give all of them one, such as UTC."
+            )
+        cells = [None if cell is None else cell.astimezone(datetime.UTC) for cell in cells]
+    try:
+        return pl.Series(cells, strict=False)
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError):
+        told = ", ".join(sorted(kind.__name__ for kind in kinds)[:MOST_KINDS])
+        raise DataError(
+            f"Column {str(column.name)!r} holds cells that make no column of numbers, text or dates ({told}). Convert it first."
+        ) from None
 
 
 def existing(file: Path) -> Path:

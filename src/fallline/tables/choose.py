@@ -174,10 +174,17 @@ class Targets:
 
 
 def plain_values(target: pl.Series) -> Any:
-    """A target column as an array."""
+    """A target column as an array. Raises TargetError for cells that are no numbers, labels or truth values."""
+    import polars as pl
+
     if target.dtype.is_temporal():
         raise TargetError(f"The target {target.name!r} holds dates; predict a number: days since some day, say.")
-    values = (target.cast(float) if target.dtype.is_decimal() else target).to_numpy()
+    kind = target.dtype
+    if not (kind.is_numeric() or kind in (pl.Boolean, pl.String, pl.Categorical, pl.Enum, pl.Null)):
+        raise TargetError(
+            f"The target {target.name!r} holds {kind} cells; a model predicts one number or one label a row."
+        )
+    values = (target.cast(float) if kind.is_decimal() else target).to_numpy()
     return values.astype(str) if values.dtype.kind == "O" else values
 
 

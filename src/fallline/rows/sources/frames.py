@@ -10,7 +10,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
-from fallline.errors import DataError, MissingExtraError
+from fallline.errors import DataError, FalllineError, MissingExtraError
 from fallline.redaction import redacted_message
 from fallline.rows.cells import date_form, read_dates
 from fallline.rows.sources._base import BATCH_ROWS, Source
@@ -88,6 +88,13 @@ class LazySource(Source):
                 yield self._dated(frame) if self.dates else frame
         except _reading_errors() as error:
             raise DataError(f"{self.name} cannot be read: {redacted_message(brief(error), self.address)}.") from None
+        except (FalllineError, Widened):
+            raise
+        except Exception as error:  # a user's query calls a user's functions, which may raise anything
+            if self.files:
+                raise
+            told = redacted_message(brief(error), self.address)
+            raise DataError(f"{self.name} cannot be read: it raised {type(error).__name__}: {told}.") from error
 
     def without(self, columns: Sequence[str]) -> LazySource:
         try:
