@@ -46,6 +46,8 @@ PRIVATE: Final = 0o600
 def as_path(path: Any) -> Path:
     """The path of a file name that a user gave. Raises SettingError and SettingTypeError for what cannot be one."""
     try:
+        if isinstance(path, bytes):
+            raise TypeError
         text = os.fsdecode(os.fsencode(path))
     except (TypeError, UnicodeError):
         raise SettingTypeError(f"path: got {path!r:.80}; it must be a file name.") from None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fallline.conclude import conclude_model
 from fallline.continuation import train_stages
 from fallline.entry import entry_point
-from fallline.errors import DataError, SettingError, SettingTypeError
+from fallline.errors import DataError, SettingError, SettingTypeError, TargetError
 from fallline.inference import check_inference
 from fallline.loggers._base import Logger
 from fallline.loggers.notebook import PATIENCE, NotebookCurve, in_notebook
@@ -32,6 +32,8 @@ from fallline.result import Result
 from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.intake import Intake, Named, as_features, in_order, take_in
+from fallline.rows.plain_arrays import shown
+from fallline.rows.target import range_complaint
 from fallline.rows.weights import with_usual_weights
 from fallline.scaling import NO_SPREAD, Scaling
 from fallline.settings import LAST_DIGITS, Settings, patience_of
@@ -260,6 +262,9 @@ def train_rows(
         missing=source.missing,
         relations=relations,
     )
+    complaint = range_complaint(summary.target_low, summary.target_high, form)
+    if complaint is not None:
+        raise TargetError(complaint)
     classes = len(named.classes) if named.classes is not None and form.task == "classes" else 1
     scaling = _scaling(summary, settings.fit_intercept, settings.standardize)
     rule = settings.penalty.scaled(np.where(scaling.scale < NO_SPREAD, scaling.scale, 1.0))
@@ -322,7 +327,7 @@ def _split(data: Intake, check: Any, form: Loss, seed: int) -> tuple[Intake, Arr
         return data, ArrayRows(other.X, other.y, other.weight, other.offset)
     m = data.X.shape[0]
     if isinstance(check, bool) or not isinstance(check, (int, float)) or not 0.0 <= check < 1.0:
-        raise SettingError(f"check: got {check!r}; give a share of the rows such as 0.2, or (X, y).")
+        raise SettingError(f"check: got {shown(check)}; give a share of the rows such as 0.2, or a tuple (X, y).")
     count = round(check * m)
     if count == 0:
         return data, None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ROUND_OFF = 1e-13  # a spread below this share of the mean is rounding, not variation
 LARGEST: Final = 1e302  # of a column: beyond, sums over a million rows may overflow
+NARROWEST: Final = 0.5e-300  # half of what a column varies by: its coefficient is about one over that
 # Columns that are larger, or vary by less: sums of squares of 1e15 rows, and squares of a 1e-50th of it, stay in range.
 LARGE: Final = 1e145
 SMALL: Final = 1e-100
@@ -76,7 +77,7 @@ def summarise(
 ) -> DataSummary:
     """Look at all rows; `ordered` False says that y are class codes, whose mean means nothing."""
     mean, square, low, high = rows.moments() or _moments(rows)
-    _refuse_huge(low, high, names)
+    _refuse_extremes(low, high, names)
     sd = np.sqrt(np.maximum(square, 0.0))
     scaled = _to_be_scaled(low, high)
     if len(scaled):
@@ -93,14 +94,20 @@ def summarise(
     )  # fmt: skip
 
 
-def _refuse_huge(low: Array, high: Array, names: tuple[str, ...]) -> None:
-    """Raise DataError for columns whose sums may overflow."""
+def _refuse_extremes(low: Array, high: Array, names: tuple[str, ...]) -> None:
+    """Raise DataError for columns whose sums, or whose coefficients, may overflow."""
     huge = np.flatnonzero(np.maximum(np.abs(low), np.abs(high)) > LARGEST)
     if len(huge):
         name, worst = names[huge[0]], low[huge[0]] if abs(low[huge[0]]) > high[huge[0]] else high[huge[0]]
         raise DataError(
             f"Column '{name}' goes to {worst:.3g}; numbers beyond {LARGEST:g} overflow when they are summed. Divide the column "
             "by its largest number, or take logarithms."
+        )
+    flat = np.flatnonzero((high > low) & (high / 2.0 - low / 2.0 < NARROWEST))
+    if len(flat):
+        raise DataError(
+            f"Column '{names[flat[0]]}' varies by {high[flat[0]] - low[flat[0]]:.3g} only; its coefficient may be beyond double "
+            "precision. Multiply the column by 1e300."
         )
 
 

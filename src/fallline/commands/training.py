@@ -168,6 +168,7 @@ def show_plan(console: Console, options: Options, scaled: str) -> None:
     console.labelled("stop when", f"{proof}{early}, or {passes:,.0f} passes, or Ctrl-C (keeps the best so far)")
 
 
+@np.errstate(all="ignore")  # see entry.py
 def scaling_told(prepared: Prepared, scale: bool) -> str:
     """What standardising does to these columns, in words."""
     if not scale:

@@ -16,6 +16,7 @@ from fallline.losses._base import Loss
 from fallline.numbering import rows_told
 from fallline.rows.plain_arrays import DATES, DURATIONS, as_array, as_numbers
 from fallline.rows.sparse_input import as_csr
+from fallline.rows.target import range_complaint
 
 Array = NDArray[np.floating]
 
@@ -101,7 +102,8 @@ def real_targets(y: Any, form: Loss, where: str) -> NDArray[np.float64]:
     if bad.any():
         raise TargetError(f"{where}: not finite in {rows_told(np.asarray(bad))}. Drop these rows.")
     for column in targets.T if targets.ndim == 2 else [targets]:
-        complaint = form.check_targets(column)
+        ends = (float(column.min()), float(column.max())) if len(column) else (0.0, 0.0)
+        complaint = form.check_targets(column) or range_complaint(*ends, form)
         if complaint is not None:
             raise TargetError(complaint)
     return targets
@@ -111,7 +113,8 @@ def real_targets(y: Any, form: Loss, where: str) -> NDArray[np.float64]:
 def in_our_words() -> Iterator[None]:
     """Within: what scikit-learn refuses, it refuses as DataError or SettingTypeError, in one line."""
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except (FalllineError, NotFittedError):
         raise
     except (ValueError, TypeError, OverflowError) as error:

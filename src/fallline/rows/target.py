@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 FEW_CLASSES = 20  # distinct whole numbers: up to here a column of them is taken for labels when the task is guessed
 
+SQUARING = ("squared", "huber", "quantile", "poisson")  # losses that grow with the size of the target
+SMALLEST, LARGEST = (
+    1e-140,
+    1e140,
+)  # spread and size of a target, of which sums of squares of a billion rows stay in range
+
 FEW = 1000
 ROWS_A_CLASS = 10  # rows for each of them on average: codes come again and again, measurements do not
 
@@ -119,6 +125,18 @@ def numbers_of(values: NDArray[Any], loss: Loss, labels: Labels | None) -> NDArr
     return found
 
 
+def range_complaint(low: float, high: float, loss: Loss) -> str | None:
+    """What is wrong with targets from `low` to `high`, whose losses would overflow or vanish; None where nothing is."""
+    size, width = max(abs(low), abs(high)), high - low
+    if loss.name not in SQUARING or (size <= LARGEST and not 0.0 < width < SMALLEST):
+        return None
+    if size > LARGEST:
+        worst = high if abs(high) >= abs(low) else low
+        return f"The target goes to {worst:.3g}, and squares of that leave double precision. Divide it by {size:.0e}."
+    factor = min(1.0 / width, 1e300)
+    return f"The target varies by {width:.3g} only, and squares of that vanish. Multiply it by {factor:.0e}."
+
+
 def _check(numbers_: NDArray[np.float64], loss: Loss) -> None:
     complaint = loss.check_targets(numbers_)
     if complaint is not None:
@@ -180,6 +198,8 @@ def labels_of(values: NDArray[Any], loss: Loss) -> Labels | None:
         raise TargetError(f"The target is empty in {rows_told(missing)}. Drop these rows.")
     try:
         found = different(values)
+        if any(isinstance(label, STRANGE) for label in found):
+            raise TypeError
     except (TypeError, ValueError):  # labels of several kinds have no order; their words do
         raise TargetError(
             "The target's labels are of several kinds (such as text and numbers), or are no labels; make them all text."
