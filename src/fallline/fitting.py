@@ -106,7 +106,8 @@ def fit(
         Or, with the name of a column as `y`, a table with text, dates and holes: a data frame (Polars, pandas, Arrow), a
         stream of Arrow batches, a file, a folder, a pattern, or an address (``"s3://bucket/sales.parquet"``).
     y
-        (m,) targets: numbers, or labels for ``logistic`` (two of any kind), ``squared hinge`` and ``softmax``. Or the
+        (m,) targets: numbers, or labels for ``logistic`` (two of any kind; or shares, numbers between 0 and 1 that are
+        not all 0 or 1), ``squared hinge`` and ``softmax``. Or the
         name of the target's column, or a formula: ``"price ~ log(carat) + cut + C(year) + cut:color"``.
     loss
         None: guessed from the target's column, ``"squared"`` for arrays. Or ``"squared"``, ``"logistic"``,
