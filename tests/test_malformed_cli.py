@@ -129,3 +129,14 @@ def test_a_closed_standard_input_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(DataError, match="standard input is closed"):
         as_source("-")
+
+
+def test_rows_that_cannot_be_predicted_are_numbered_through() -> None:
+    assert fitted().exit_code == 0
+    m = 300_000
+    cells = np.resize(NUMBERS["a"], m)
+    cells[250_000] = np.inf
+    pl.DataFrame({"a": cells, "b": np.resize(NUMBERS["b"], m)}).write_parquet("n.parquet", row_group_size=50_000)
+    for budget in ([], ["--memory", "50MB"]):
+        done = call("predict", "m.fall", "n.parquet", "--out", "p.csv", *budget)
+        assert done.exit_code == 4 and "row 250,000, inf" in done.stderr, done.stderr

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.errors import DataError, SchemaError
-from fallline.numbering import numbered_from, rows_told
+from fallline.numbering import numbered_from, row_number, rows_told
 from fallline.rows.cells import dated
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ def _floats_of_text(cells: pl.Series, source: str) -> pl.Series:
     if wrong.any():
         row = int(wrong.arg_max() or 0)
         raise SchemaError(
-            f"Column '{cells.name}', row {row:,}: {cells[row]!r} is text; the model was trained on {PLURALS[source]}."
+            f"Column '{cells.name}', row {row_number(row):,}: {cells[row]!r} is text; the model was trained on {PLURALS[source]}."
         )
     return floats.fill_nan(None)
 
@@ -366,7 +366,9 @@ def as_stamps(cells: pl.Series) -> pl.Series:
         if cells.null_count() == len(cells):
             return pl.Series(cells.name, [None] * len(cells), dtype=pl.Datetime("us"))
         row = int(cells.is_not_null().arg_max() or 0)
-        raise SchemaError(f"Column '{cells.name}', row {row:,}: {cells[row]!r} is not a date such as 2024-03-31.")
+        raise SchemaError(
+            f"Column '{cells.name}', row {row_number(row):,}: {cells[row]!r} is not a date such as 2024-03-31."
+        )
     raise SchemaError(f"Column '{cells.name}' holds {_words(kind)}; the model was trained on dates.")
 
 

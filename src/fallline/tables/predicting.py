@@ -9,6 +9,7 @@ import numpy as np
 
 from fallline.arrivals import Arrivals
 from fallline.errors import SchemaError
+from fallline.numbering import numbered
 from fallline.rows.report import Report
 from fallline.tables.choose import offset_of
 
@@ -43,7 +44,9 @@ class Predictor:
     def frames(self, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """One frame of predictions for each, with a row for each of its rows."""
         for frame in frames:
-            yield self._predicted(frame)
+            with numbered(None, self.rows), np.errstate(all="ignore"):  # see entry.py
+                predicted = self._predicted(frame)
+            yield predicted
             self.rows += frame.height
         self._look()  # before what was written counts
 
