@@ -386,7 +386,7 @@ def test_what_is_wrong_is_said():
 
 def test_no_number_rather_than_a_wrong_one():
     model = GDRegressor("poisson").fit(X, COUNTS)
-    with pytest.raises(DataError, match="not finite .first: row 1"):
+    with pytest.raises(DataError, match="not finite in 1 row .first: row 1"):
         model.predict(np.array([[0.0, 0.0, 0.0, 0.0], [1e5, 1e5, -1e5, 1e5]]))
 
 
@@ -517,7 +517,7 @@ def test_rows_of_weight_zero_and_classes_of_weight_zero_are_not_there():
         assert_allclose(model.coef_, expected.coef_, rtol=1e-9)
     two = GDClassifier(class_weight="balanced").fit(data, y, sample_weight=(y < 2).astype(float))
     assert_allclose(two.coef_, GDClassifier(class_weight="balanced").fit(data[y < 2], y[y < 2]).coef_, rtol=1e-9)
-    with pytest.raises(DataError, match="zero or more; row 0 is not"):
+    with pytest.raises(DataError, match="zero or more; it is less in 400 rows .first: row 0"):
         GDClassifier().fit(data, y, sample_weight=-np.ones(400))
 
 
