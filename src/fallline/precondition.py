@@ -27,6 +27,9 @@ from fallline.rows._base import Array, Batch, Rows
 RENEW = 0.1  # a step that leaves more than this share of the slope says that the curvature is out of date
 RENEW_SAMPLED = 0.7  # the same for a sampled P, whose steps never were exact
 PATIENCE = 4  # times that a sample is asked anew before all rows are
+# Rows without curvature are given some, more where a step gains less than `TRUSTED` of what the quadratic expects of it, less
+# where it gains `RELIABLE` (Levenberg 1944; Marquardt 1963). Below `LEAST_LIFT`, of the largest curvature, none.
+TRUSTED, RELIABLE, LIFTED, LEAST_LIFT = 0.1, 0.7, 10.0, 1e-6
 BLIND = 1e-3  # of the slope: so much of it may lie where P is singular before P is lifted
 FLOOR = 0.1  # of the largest curvature: short of a bound from above, which backtracking makes up for
 # Of a row's curvature, a share that is the mean row's, where a sample was solved first. Without it the first eight steps are
@@ -70,9 +73,10 @@ class CornerMetric(NamedTuple):
 
     H: Array
     aim: Array
-    slope: float  # sqrt(d^T H d), d = aim - theta
+    slope: float  # sqrt(d^T H d), d = aim - theta; more where there are entries that the step leaves alone
     promise: float  # of the whole step: g . d + R(theta + d) - R(theta)
-    way: Array
+    way: Array  # d
+    bent: float  # d^T H d
 
     @property
     def basis(self) -> object:
@@ -163,17 +167,28 @@ class CornerPreconditioner(Preconditioner):
     def __init__(self, objective: ModelObjective, rows: Rows, whole: Rows | None = None) -> None:
         self.objective, self.rows = objective, rows
         self.renew = RENEW if whole is None else RENEW_SAMPLED
+        self.lift = 0.0  # curvature given to rows that have none, as a share of the largest that the loss has anywhere
 
     def init(self, theta: Array, g: Array) -> CornerMetric:
-        objective = self.objective
-
-        exact = self._aimed(objective.hessian(theta, self.rows), theta, g)
-        if theta.ndim > 1 or objective.loss.excess or not self.rows.sum(lambda b: self._flat(b, theta)):
-            return exact
-        J, there = (objective.value_and_grad(at, self.rows)[0] for at in (theta, exact.aim))
-        if there <= J:
-            return exact
-        return self._aimed(objective.hessian(theta, self.rows, lifted(objective.loss)), theta, g)
+        objective, rows = self.objective, self.rows
+        flat = 0 if theta.ndim > 1 or objective.loss.excess else rows.sum(lambda b: self._flat(b, theta))
+        if not flat:
+            return self._aimed(self.hessian(theta), theta, g)
+        rank = rows.m - flat
+        if self.lift == 0.0 and rank < self.unknowns(theta) and not objective.penalty.curvature:
+            self.lift = FLOOR  # the quadratic knows no end along most of the entries
+        J = objective.value_and_grad(theta, rows)[0]
+        while True:
+            curvature = majorised(objective.loss, self.lift) if self.lift else None
+            found = self._aimed(self.hessian(theta, curvature), theta, g, None if self.lift else rank)
+            gain = J - objective.value_and_grad(found.aim, rows)[0]
+            expected = -found.promise - found.bent / 2.0
+            if gain >= TRUSTED * expected or self.lift >= 1.0:
+                break
+            self.lift = min(max(LIFTED * self.lift, LEAST_LIFT), 1.0)
+        if gain >= RELIABLE * expected:
+            self.lift = self.lift / LIFTED if self.lift > LEAST_LIFT else 0.0
+        return found
 
     def _flat(self, batch: Batch, theta: Array) -> int:
         """How many rows have no curvature just here, as Huber's loss far away: there the quadratic knows no end."""
@@ -184,16 +199,37 @@ class CornerPreconditioner(Preconditioner):
         aimed = self._aimed(metric.H, theta, g)
         return aimed if aimed.slope <= self.renew * metric.slope else self.init(theta, g)
 
-    def _aimed(self, H: Array, theta: Array, g: Array) -> CornerMetric:
+    def _aimed(self, H: Array, theta: Array, g: Array, rank: int | None = None) -> CornerMetric:
         objective = self.objective
         if not (np.isfinite(H).all() and np.isfinite(g).all()):  # it overflowed: stay, and let the loop see it
-            return CornerMetric(H, theta, np.inf, 0.0, np.zeros_like(theta))
+            return CornerMetric(H, theta, np.inf, 0.0, np.zeros_like(theta), np.inf)
         full = bool(objective.penalty.curvature)  # a ridge gives H all its rank
-        most = theta.size if full else self.rows.m * theta[0].size
-        aim = least_point(H, g.ravel(), theta.ravel(), *objective.corners(theta), most).reshape(theta.shape)
+        aim = self.least(H, theta, g, theta.size if full else rank or self.rows.m * theta[0].size)
         way = aim - theta
         promise = float(np.vdot(g, way)) + objective.corner_value(aim) - objective.corner_value(theta)
-        return CornerMetric(H, aim, float(np.sqrt(max(float(way.ravel() @ H @ way.ravel()), 0.0))), promise, way)
+        bent = max(self.bent(H, theta, way), 0.0)
+        return CornerMetric(H, aim, float(np.sqrt(bent + self.beyond(theta, g))), promise, way, bent)
+
+    def unknowns(self, theta: Array) -> int:
+        """How many entries of theta a step moves."""
+        return theta.size
+
+    def hessian(self, theta: Array, curvature: CurvatureOf | None = None) -> Array:
+        """The second derivatives of these entries."""
+        return self.objective.hessian(theta, self.rows, curvature)
+
+    def least(self, H: Array, theta: Array, g: Array, most: int) -> Array:
+        """Where the quadratic with the corners is least; `most`: the rank of H at most."""
+        corners = self.objective.corners(theta)
+        return least_point(H, g.ravel(), theta.ravel(), *corners, most).reshape(theta.shape)
+
+    def bent(self, H: Array, theta: Array, way: Array) -> float:
+        """way^T H way."""
+        return float(way.ravel() @ H @ way.ravel())
+
+    def beyond(self, theta: Array, g: Array) -> float:
+        """About twice what the entries that a step leaves alone would gain."""
+        return 0.0
 
 
 class ClassPreconditioner(Preconditioner):
@@ -247,6 +283,16 @@ def lifted(loss: Loss) -> CurvatureOf:
         curvature, bound = loss.curvature(batch.y, z), loss.curvature_bound
         floor = FLOOR * (bound if bound is not None else float(curvature.max(initial=1.0)))
         return curvature if curvature.ndim > 1 else np.maximum(curvature, floor)
+
+    return of
+
+
+def majorised(loss: Loss, share: float) -> CurvatureOf:
+    """Curvature with a floor: a share of that of a parabola which phi does not exceed."""
+
+    def of(batch: Batch, z: Array) -> Array:
+        curvature, majorant = loss.curvature(batch.y, z), loss.majorant(batch.y, z)
+        return np.maximum(curvature, share * (float(curvature.max(initial=1.0)) if majorant is None else majorant))
 
     return of
 

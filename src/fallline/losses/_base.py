@@ -79,6 +79,13 @@ class Loss(abc.ABC):
     def curvature_bound(self) -> float | None:
         """The largest curvature anywhere (1 for squared, 1/4 for logistic), or None where it grows without bound."""
 
+    def majorant(self, y: Array, z: Array) -> Array | float | None:
+        """The curvature of a parabola that touches phi at z and lies nowhere below it: the bound of the curvature, or less.
+
+        It stands for the curvature of rows that have none at z. None: there is no such parabola.
+        """
+        return self.curvature_bound
+
     @abc.abstractmethod
     def mean(self, z: Array) -> Array:
         """The inverse link: what the model predicts for y, e.g. a probability or a rate; the shape of z."""

@@ -53,6 +53,11 @@ class Huber(Loss):
     def curvature_bound(self) -> float | None:
         return 1.0
 
+    def majorant(self, y: Array, z: Array) -> Array:
+        """delta / |r| of outliers: iteratively reweighted least squares (Holland and Welsch 1977)."""
+        found: Array = self.delta / np.maximum(np.abs(z - y), self.delta)
+        return found
+
     def ladder(self, unit: float) -> tuple[Loss, ...]:
         """Where nearly all residuals at the start would be outliers, first with a larger delta, down to this one.
 
