@@ -52,10 +52,15 @@ from fallline.rates.cosine import Cosine
 from fallline.rows._base import Array, Rows
 from fallline.rows.arrays import ArrayRows
 from fallline.stops.certificate import Certify, Hope
+from fallline.working_set import WorkingSetPreconditioner
 
 RECOVERIES = (
     3  # returns to the best parameters after a divergence, when the rate was ours (as many as Ultralytics makes)
 )
+SMALL, WIDE = (
+    200,
+    500,
+)  # unknowns up to which a matrix of them all is formed: with fewer rows than columns, and with more
 WAIT = 1e6  # steps that double the digits each time: the last of them cost a pass each, so a proof can wait for them
 LOOSER = 1.5  # a proof from a part of the rows is looser than the estimate by the share of the rows, and this
 NEWTON_SHARE = (
@@ -76,6 +81,7 @@ class Plan:
     sample: Rows | None = None  # rows to solve on first
     hope: Hope | None = None  # when to try for a proof
     prove: Certify | None = None  # where the rule knows how low J can be
+    wide: bool = False  # no matrix of all columns is to be formed
 
     @property
     def told(self) -> AnyOptimizer | None:
@@ -95,7 +101,9 @@ def plan_model(
     """Decide for a loss of linear predictions."""
     auto_rule, auto_rate = optimizer == "auto", learning_rate == "auto"
     if auto_rule and auto_rate and batch_size is None:
-        known = objective.penalty.elementwise(rows.n) is not None and affordable(rows, theta, rows.m)
+        known = objective.penalty.elementwise(rows.n) is not None
+        if objective.loss.smooth and not objective.smooth and known and _few_matter(objective, rows, theta):
+            return _by_working_sets(objective, rows, theta)
         if objective.loss.smooth and (objective.smooth or known):
             return _preconditioned(objective, rows, theta, seed)
         optimizer = "accelerated" if objective.loss.curvature_bound is not None else "descent"
@@ -159,6 +167,31 @@ def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: i
         as_optimizer(rule), rate, f"{how} ({unknowns:,} unknowns), so that a step of 1 is right",
         by_curvature(objective, sample, rows, price), RECOVERIES, sample=sample,
         hope=Hope(LOOSER * rows.m / count),
+    )  # fmt: skip
+
+
+def _few_matter(objective: ModelObjective, rows: Rows, theta: Array) -> bool:
+    """Whether a matrix of all columns costs more than several of those that are away from their corners.
+
+    Where a sample of the rows stands for all, its matrix is cheap; and where neither |w| nor a ridge holds a column, only a
+    matrix of all columns proves anything (duality.py).
+    """
+    if not affordable(rows, theta, rows.m):
+        return True
+    parts = objective.penalty.elementwise(rows.n)
+    provable = parts is not None and bool(np.all((parts[0] > 0.0) | (parts[1] > 0.0)))
+    if rows.m < rows.n:
+        return theta.size > SMALL
+    return provable and theta.size > WIDE and sample_size(rows, width(theta)) is None
+
+
+def _by_working_sets(objective: ModelObjective, rows: Rows, theta: Array) -> Plan:
+    """The automatic method where |w| or bounds hold most of many columns."""
+    return Plan(
+        as_optimizer("descent"), Backtracking(1.0, share=NEWTON_SHARE, growth=2.0, most=1.0),
+        "proximal gradient descent preconditioned by the second derivatives of a working set: the columns of "
+        f"{rows.n:,} that are away from their corners or next to leaving them, so that a step of 1 is right",
+        WorkingSetPreconditioner(objective, rows), RECOVERIES, hope=Hope(WAIT), wide=True,
     )  # fmt: skip
 
 

@@ -160,7 +160,7 @@ def train_stage(job: Job, objective: ModelObjective, theta: Array, done: Progres
         asked.seed,
     )
     part, warm = job.part(plan, theta), None
-    among = proving(job.rows, part, theta)
+    among = [] if plan.wide else proving(job.rows, part, theta)
     prove = plan.prove or functools.partial(gap_bound, objective, job.rows, among=among)
     guess = job.constant if form is job.form else best_constant(form, job.rows, job.classes)
     origin = initial_theta(None, guess, job.scaling, job.classes)
