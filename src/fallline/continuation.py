@@ -64,9 +64,10 @@ def _continuation(job: Job, form: Loss, theta: Array) -> Stage:
     """
     asked = job.settings
     corners_known = job.penalty.smooth or job.penalty.elementwise(job.rows.n) is not None
-    smooth = (
-        form.ladder(job.unit) if asked.optimizer == "auto" and asked.batch_size is None and corners_known else (form,)
-    )
+    nothing = asked.optimizer == "auto" and asked.batch_size is None
+    # Behind |w| the steps know what to do with outliers (``precondition.majorised``), and coarse losses have other zeros.
+    by_way_of_others = nothing and corners_known and (job.penalty.smooth or not form.smooth)
+    smooth = form.ladder(job.unit) if by_way_of_others else (form,)
     own = ModelObjective(form, job.penalty, job.scaling)
     if len(smooth) == 1:
         return train_stage(job, replace(own, loss=smooth[0]), theta, Progress())._replace(form=form)

@@ -21,9 +21,9 @@ MOST_STEPS, LIMIT = 100, 1000  # and two for each entry: they may have to leave 
 FIRST = 10  # entries that may leave their corners together, at least
 TRIALS = (1.0, 0.5, 0.25)
 ENOUGH = 1e-13  # of the first slope, in units of the curvature: the rest is round-off
-NOISE = (
-    1e-15  # of the terms that cancel in a slope: from the least point itself, no first slope is there to compare with
-)
+# Of the terms that cancel in a slope, and of those that rounding v moves: a search that begins at the least point has no larger
+# first slope to compare with.
+NOISE, ROUNDED = 1e-15, 1e-16
 # Steps in a row that lower q by no more than `GAINED` of what all have: entries that leave their corners and come back, for
 # the digits of q are spent. Without it a lasso on one-hot columns that depend on one another took 504 steps after the eighth.
 STALLED, GAINED = 5, 1e-14
@@ -41,7 +41,7 @@ def least_point(H: Array, g: Array, theta: Array, l1: Array, low: Array, high: A
         s = _least_slope(v, r, l1, low, high)
         steep = float(np.linalg.norm(s / size))
         first = steep if step == 0 else first
-        noise = NOISE * float(np.linalg.norm((np.abs(g) + np.abs(r - g) + l1) / size))
+        noise = float(np.linalg.norm(NOISE * (np.abs(g) + np.abs(r - g) + l1) / size + ROUNDED * (size @ np.abs(v))))
         if steep <= max(ENOUGH * first, noise) or stalled == STALLED:
             break
         corner = at_corner(v, l1, low, high)

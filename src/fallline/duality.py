@@ -1,12 +1,14 @@
-"""Proof by duality: how far the loss can still fall behind |w|, for any number of columns.
+"""Proof by duality: how far the loss can still fall behind |w| and bounds, for any number of columns.
 
 For every u whose weighted sum is zero (where there is an intercept), with v = 1/W sum_i weight_i u_i x_i,
 
-    J*  >=  D(u)  =  -1/W sum_i weight_i (phi*(y_i, u_i) - u_i offset_i)  -  sum_j (|v_j| - l1_j)_+^2 / (2 l2_j),
+    J*  >=  D(u)  =  -1/W sum_i weight_i (phi*(y_i, u_i) - u_i offset_i)  -  sum_j R_j*(-v_j),
 
-phi* being the loss's convex conjugate (``Loss.conjugate``); where l2_j = 0, |v_j| must not exceed l1_j. The slopes of the
-loss at theta, moved to its best intercept, are such a u after two small corrections, and J(theta) - D(u) tends to zero with
-the subgradient.
+    R_j*(-v)  =  sup of  -v w - l1_j |w| - l2_j w^2 / 2  over  low_j <= w <= high_j,
+
+phi* being the loss's convex conjugate (``Loss.conjugate``). Without bounds R_j* is (|v_j| - l1_j)_+^2 / (2 l2_j), and where
+l2_j = 0, |v_j| must not exceed l1_j. The slopes of the loss at theta, moved to its best intercept, are such a u after two
+small corrections, and J(theta) - D(u) tends to zero with the subgradient.
 (Fenchel; for the lasso Osborne, Presnell and Turlach 2000.)
 """
 
@@ -20,41 +22,38 @@ from fallline.balance import best_shift
 from fallline.objective import ModelObjective
 from fallline.rows._base import Array, Batch, Rows
 
-ROUND_OFF = 1e-15  # of the terms of D, which cancel
+ROUND_OFF = 1e-15  # of the terms of D, which cancel, and of those of v
 
 
 def duality_gap(objective: ModelObjective, rows: Rows, theta: Array) -> float | None:
-    """Return a proved upper bound on J(theta) - J*; None where a column has neither |w| nor a ridge, or phi* is not known.
+    """Return a proved upper bound on J(theta) - J*; None where phi* is not known, or D is minus infinity.
 
-    Costs about three passes.
+    So it is where a column has neither |w|, a ridge nor a bound in the way of its slope. Costs about four passes.
     """
     parts = objective.penalty.elementwise(rows.n)
     if parts is None:
         return None
-    l1, l2, low, high = parts
-    if np.any((l1 == 0.0) & (l2 == 0.0)) or np.isfinite(low).any() or np.isfinite(high).any():
+    shape = (-1,) + (1,) * (theta.ndim - 1)
+    l1, l2, low, high = (part.reshape(shape) for part in parts)
+    if np.any((l1 == 0.0) & (l2 == 0.0) & np.isinf(low) & np.isinf(high)):
+        return None
+    u = _dual_point(objective, rows, theta)
+    if u is None:
         return None
 
-    shift: Array | None = None
-    if objective.scaling.intercept:
-        shift = best_shift(objective, rows, functools.partial(objective.forward, theta), theta[0].size)
+    def pulled(batch: Batch) -> tuple[Array, Array]:
+        """v, and the sizes of what cancels in it."""
+        own = _heavy(objective, batch, u) * batch.share
+        scale = objective.scaling.scale.reshape(shape)
+        size = abs(batch.X).T @ np.abs(own) + np.multiply.outer(np.abs(objective.scaling.shift), np.abs(own).sum(axis=0))
+        return objective.scaling.split(objective.scaling.gather(batch.X, own))[0], size / scale
 
-    def slopes(batch: Batch) -> Array:
-        z = objective.forward(theta, batch)
-        return objective.loss.slope(batch.y, z if shift is None else z + (shift if z.ndim == 2 else shift[0]))
-
-    u = rows.each(slopes, theta[0].size)
-    balanced = _balanced(objective, rows, u) if objective.scaling.intercept else u
-    if balanced is None:
+    v, rounding = rows.sum(pulled)
+    up, down = (side * v + ROUND_OFF * rounding for side in (-1.0, 1.0))  # how steeply w may be pulled, at most
+    within = min(_allowed(up, l1, l2, high), _allowed(down, l1, l2, -low))
+    if within == 0.0:
         return None
-    u = balanced
-    w, _ = objective.scaling.split(theta)
-    shape = (-1,) + (1,) * (w.ndim - 1)
-    l1, l2 = l1.reshape(shape), l2.reshape(shape)
-    v, _ = objective.scaling.split(rows.sum(lambda b: objective.scaling.gather(b.X, _heavy(objective, b, u) * b.share)))
-    beyond = np.where(l2 == 0.0, np.abs(v) / np.where(l1 > 0.0, l1, 1.0), 0.0)
-    within = 1.0 / max(1.0, float(beyond.max()))
-    u, v = within * u, within * v
+    u, up, down = within * u, within * up, within * down
 
     def conjugates(batch: Batch) -> Array:
         """The sum of phi* - u offset, and of the sizes of what cancels in it."""
@@ -68,11 +67,39 @@ def duality_gap(objective: ModelObjective, rows: Rows, theta: Array) -> float | 
             found, size = found - moved, size + np.abs(moved)
         return np.array([objective.weighted(part, batch).sum() * batch.share for part in (found, size)])
 
-    over = np.maximum(np.abs(v) - l1, 0.0)
     cost, size = rows.sum(conjugates)
-    dual = -float(cost) - float(np.sum(over**2 / (2.0 * np.where(l2 > 0.0, l2, np.inf))))
-    gap = objective.value(theta, rows) - dual
-    return max(gap, 0.0) + ROUND_OFF * float(size) if np.isfinite(gap) else None
+    held = np.maximum(_most(up - l1, l2, np.maximum(low, 0.0), high), _most(down - l1, l2, np.maximum(-high, 0.0), -low))
+    gap = objective.value(theta, rows) + float(cost) + float(held.sum())
+    return max(gap, 0.0) + ROUND_OFF * float(size + np.abs(held).sum()) if np.isfinite(gap) else None
+
+
+def _most(pull: Array, l2: Array, first: Array, last: Array) -> Array:
+    """The most of  pull w - l2 w^2 / 2  over first <= w <= last, first >= 0; minus infinity where there is no such w."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        free = np.where(l2 > 0.0, pull / l2, np.where(pull > 0.0, last, first))
+        w = np.where(pull > 0.0, np.minimum(np.maximum(free, first), last), first)
+        found = np.where(w > 0.0, pull * w - l2 * w * w / 2.0, 0.0)
+    return np.where(first <= last, found, -np.inf)
+
+
+def _allowed(pull: Array, l1: Array, l2: Array, last: Array) -> float:
+    """The largest share of the pulls, at most 1, that keeps the sup of  (pull - l1) w - l2 w^2 / 2  up to `last` finite."""
+    over = (pull > l1) & (l2 == 0.0) & np.isinf(last)
+    return float(np.min(np.where(over, l1 / np.where(over, pull, 1.0), 1.0), initial=1.0))
+
+
+def _dual_point(objective: ModelObjective, rows: Rows, theta: Array) -> Array | None:
+    """The slopes of the loss at theta with its best intercept, moved so that their weighted sum is zero."""
+    shift: Array | None = None
+    if objective.scaling.intercept:
+        shift = best_shift(objective, rows, functools.partial(objective.forward, theta), theta[0].size)
+
+    def slopes(batch: Batch) -> Array:
+        z = objective.forward(theta, batch)
+        return objective.loss.slope(batch.y, z if shift is None else z + (shift if z.ndim == 2 else shift[0]))
+
+    u = rows.each(slopes, theta[0].size)
+    return _balanced(objective, rows, u) if objective.scaling.intercept else u
 
 
 def _heavy(objective: ModelObjective, batch: Batch, u: Array) -> Array:

@@ -30,6 +30,7 @@ PATIENCE = 4  # times that a sample is asked anew before all rows are
 # Rows without curvature are given some, more where a step gains less than `TRUSTED` of what the quadratic expects of it, less
 # where it gains `RELIABLE` (Levenberg 1944; Marquardt 1963). Below `LEAST_LIFT`, of the largest curvature, none.
 TRUSTED, RELIABLE, LIFTED, LEAST_LIFT = 0.1, 0.7, 10.0, 1e-6
+ROUNDED = 1e-14  # of J: sums of losses are not known better
 BLIND = 1e-3  # of the slope: so much of it may lie where P is singular before P is lifted
 FLOOR = 0.1  # of the largest curvature: short of a bound from above, which backtracking makes up for
 # Of a row's curvature, a share that is the mean row's, where a sample was solved first. Without it the first eight steps are
@@ -183,10 +184,11 @@ class CornerPreconditioner(Preconditioner):
             found = self._aimed(self.hessian(theta, curvature), theta, g, None if self.lift else rank)
             gain = J - objective.value_and_grad(found.aim, rows)[0]
             expected = -found.promise - found.bent / 2.0
-            if gain >= TRUSTED * expected or self.lift >= 1.0:
+            known = ROUNDED * abs(J)  # a difference of losses is not known better
+            if gain >= TRUSTED * expected - known or self.lift >= 1.0:
                 break
             self.lift = min(max(LIFTED * self.lift, LEAST_LIFT), 1.0)
-        if gain >= RELIABLE * expected:
+        if gain >= RELIABLE * expected - known:
             self.lift = self.lift / LIFTED if self.lift > LEAST_LIFT else 0.0
         return found
 

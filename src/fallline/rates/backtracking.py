@@ -20,6 +20,9 @@ class Backtracking(Rate):
     inverse of the curvature that it meets, where no global curvature exists (Poisson). Armijo (1966); Beck and
     Teboulle (2009).
 
+    A rise of up to `rounding`, relative to J, is none. After steps that the second derivatives have made, which double the
+    digits, more is taken for rounding: proofs by duality (duality.py) need more digits of theta than J shows.
+
     What is seen: rolled-back steps (marks on the curve), each costing one pass. The loss never rises.
     """
 
@@ -27,6 +30,7 @@ class Backtracking(Rate):
     share: float = 0.5
     growth: float = 1.5
     most: float = math.inf
+    rounding: float = ROUND_OFF
     name: ClassVar[str] = "backtracking"
     summary: ClassVar[str] = "tried, and halved until the loss falls as the slope promises (full batch)"
 
@@ -40,7 +44,7 @@ class Backtracking(Rate):
     def update(self, state: RateState, seen: Seen) -> Choice:
         if math.isnan(seen.J_before):  # nothing to judge before the first step
             return Choice(state.lr, True, state)
-        slack = ROUND_OFF * max(abs(seen.J_before), 1e-300)
+        slack = self.rounding * max(abs(seen.J_before), 1e-300)
         if seen.J <= seen.J_before + self.share * seen.slope + slack:
             lr = state.lr if state.refused else min(state.lr * self.growth, self.most)
             return Choice(lr, True, RateState(lr))
