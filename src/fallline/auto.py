@@ -15,6 +15,7 @@ nothing: too many unknowns           L-BFGS preconditioned by the diagonal of th
                                      descent with restart at 1/L, or backtracking, for a penalty of one's own
 the same with |w| or bounds          gradient descent preconditioned by the second derivatives of a working set: the
                                      columns that are away from their corners, or next to leaving them
+nothing, and early stopping          gradient descent in implicit steps of growing length (gradient_flow.py), or plain at 1/L
 nothing but a batch size             Adam at a rate found by trial runs, falling along a cosine
 nothing but a rate                   plain gradient descent (the textbook)
 a rule that does not divide by       full batch: 1/L;  mini-batch: 1/(2 L_B) falling along a cosine;
@@ -24,13 +25,14 @@ any other rule (Adam, ...)           a rate found by trial runs, falling along a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fallline.ascent import RowByRow, ascends
 from fallline.curvature import Curvature, batch_curvature, largest_curvature
 from fallline.errors import SettingError
+from fallline.gradient_flow import FlowPreconditioner
 from fallline.objective import ModelObjective, Objective
 from fallline.optimizers import AnyOptimizer, as_optimizer
 from fallline.precondition import ClassPreconditioner, DiagonalPreconditioner, Preconditioner, by_curvature
@@ -173,6 +175,25 @@ def _preconditioned(objective: ModelObjective, rows: Rows, theta: Array, seed: i
         by_curvature(objective, sample, rows, price), RECOVERIES, sample=sample,
         hope=Hope(LOOSER * rows.m / count),
     )  # fmt: skip
+
+
+def plan_stopped(
+    objective: ModelObjective, rows: Rows, theta: Array, unit: float, seed: int
+) -> Plan:  # fmt: skip
+    """Decide where nothing is named and check rows say when to end: a path from the start, looked at step by step.
+
+    The other methods go to the optimum at once, from which no check row can keep them.
+    """
+    known = objective.smooth or objective.penalty.elementwise(rows.n) is not None
+    if objective.loss.smooth and known and affordable(rows, theta, rows.m):
+        return Plan(
+            as_optimizer("descent"), Backtracking(1.0, share=NEWTON_SHARE, growth=2.0, most=1.0),
+            "gradient descent in implicit steps, each 1.5 times as long as the last, so that the check rows are looked at all "
+            "along the path",
+            FlowPreconditioner(objective, rows), RECOVERIES, hope=Hope(WAIT),
+        )  # fmt: skip
+    plan = _rate_for(as_optimizer("descent"), objective, rows, theta, None, unit, seed)
+    return replace(plan, method=f"{plan.method}, whose path the check rows are looked at along")
 
 
 def _few_matter(objective: ModelObjective, rows: Rows, theta: Array) -> bool:

@@ -66,7 +66,9 @@ def _continuation(job: Job, form: Loss, theta: Array) -> Stage:
     corners_known = job.penalty.smooth or job.penalty.elementwise(job.rows.n) is not None
     nothing = asked.optimizer == "auto" and asked.batch_size is None
     # Behind |w| the steps know what to do with outliers (``precondition.majorised``), and coarse losses have other zeros.
-    by_way_of_others = nothing and corners_known and (job.penalty.smooth or not form.smooth)
+    # So is a path that check rows are to end: its stages would each begin with short steps.
+    direct = form.smooth and (not job.penalty.smooth or asked.patience)
+    by_way_of_others = nothing and corners_known and not direct
     smooth = form.ladder(job.unit) if by_way_of_others else (form,)
     own = ModelObjective(form, job.penalty, job.scaling)
     if len(smooth) == 1:

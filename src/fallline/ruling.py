@@ -47,7 +47,7 @@ def rule(
     if separated == "zeros":
         sentence = "all targets are zero, so a lower intercept always fits better and there is no best one."
         return Ruling(Verdict.NO_FINITE_OPTIMUM, Certainty.PROVED, sentence)
-    if separated:
+    if separated and reason != "early":
         return Ruling(
             Verdict.NO_FINITE_OPTIMUM, Certainty.PROVED if separated == "strict" else Certainty.MEASURED,
             f"the classes are separated {'perfectly' if separated == 'strict' else 'but for rows on the border'}, so larger "
@@ -64,6 +64,8 @@ def rule(
         return Ruling(Verdict.DIVERGED, Certainty.PROVED if plain else Certainty.MEASURED, sentence)
     if run.best.by_check and run.best.step < run.steps and reason not in ("budget", "time", "interrupt"):
         sentence = f"the loss on the check rows was lowest at step {run.best.step:,} of {steps}; its weights are kept."
+        if not run.best.step:
+            sentence = f"the loss on the check rows was lowest at the start, below {steps} steps from it; its weights are kept."
         return Ruling(Verdict.GOOD_ENOUGH, Certainty.MEASURED, sentence)
     if gap is not None and (gap <= tol * max(J - gap, 0.0) * 1.000001 or gap <= floor):
         words = f"by more than {above_best(gap, J)}" if J > gap else "that double precision can show"

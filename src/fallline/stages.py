@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.auto import Plan, plan_model
+from fallline.auto import Plan, plan_model, plan_stopped
 from fallline.certificate import FACTOR_LIMIT, gap_bound
 from fallline.history import History
 from fallline.inverse import EIGEN_LIMIT
@@ -19,6 +19,7 @@ from fallline.losses._base import Loss
 from fallline.objective import ModelObjective
 from fallline.penalties._base import Penalty
 from fallline.prices import affordable, proving, sample_size, width
+from fallline.rates.cosine import Cosine
 from fallline.recorder import Event, Observer
 from fallline.rows._base import Rows
 from fallline.rows.arrays import ArrayRows
@@ -45,6 +46,7 @@ SMALL_GRADIENT = (
 PERFECT = 1e-20  # of the loss of the best constant: a fit so close has its weights to about ten digits
 SPACING = 10.0  # passes between tries for a proof that costs three
 FLOOR_ROWS = 4096  # are enough to know the size of what rounding does
+SHORTER_TRIES = 3  # with a tenth of the rate each, where early stopping would keep the start
 LEAST_GRADIENT = 1e-12  # of the first gradient: what is left is mostly round-off
 
 
@@ -149,16 +151,12 @@ def train_stage(job: Job, objective: ModelObjective, theta: Array, done: Progres
     """Train one loss from `theta`, with what the stages before it have left of the budget."""
     asked = job.settings
     form = objective.loss
-    plan = plan_model(
-        objective,
-        job.rows,
-        theta,
-        asked.optimizer,
-        asked.learning_rate,
-        asked.batch_size,
-        job.unit,
-        asked.seed,
-    )
+    if asked.patience and asked.optimizer == asked.learning_rate == "auto" and asked.batch_size is None:
+        plan = plan_stopped(objective, job.rows, theta, job.unit, asked.seed)
+    else:
+        plan = plan_model(
+            objective, job.rows, theta, asked.optimizer, asked.learning_rate, asked.batch_size, job.unit, asked.seed
+        )
     part, warm = job.part(plan, theta), None
     among = [] if plan.wide else proving(job.rows, part, theta)
     prove = plan.prove or functools.partial(gap_bound, objective, job.rows, among=among)
@@ -188,15 +186,37 @@ def train_stage(job: Job, objective: ModelObjective, theta: Array, done: Progres
         if len(warm.history) and from_origin:  # whose loss over all rows is known by now
             warm.history.amend(at=0, full_loss=J, full_gradient_norm=steep)
         done = done.plus(warm)
-    run = train(
-        objective, job.rows, plan.optimizer, plan.rate, theta, batch_size=asked.batch_size,
-        stops=_stops(job, plan, prove, among, done, steep, floor, form), horizon=asked.horizon,
-        precondition=plan.precondition, recoveries=plan.recoveries if asked.auto_fix else 0,
-        check_loss=job.check_loss(), best_on_check=asked.patience > 0,
-        observers=job.observers(objective, plan, resolution, done), seed=asked.seed, shuffle=asked.shuffle,
-        blow_up=BLOW_UP if plan.prove is None else math.inf,  # a rule that raises a bound on J* gets there, whatever J does
-    )  # fmt: skip
+
+    def run_with(plan: Plan, done: Progress) -> Run:
+        return train(
+            objective, job.rows, plan.optimizer, plan.rate, theta, batch_size=asked.batch_size,
+            stops=_stops(job, plan, prove, among, done, steep, floor, form), horizon=asked.horizon,
+            precondition=plan.precondition, recoveries=plan.recoveries if asked.auto_fix else 0,
+            check_loss=job.check_loss(), best_on_check=asked.patience > 0,
+            observers=job.observers(objective, plan, resolution, done), seed=asked.seed, shuffle=asked.shuffle,
+            blow_up=BLOW_UP if plan.prove is None else math.inf,  # one that raises a bound on J* gets there, whatever J does
+        )  # fmt: skip
+
+    run = run_with(plan, done)
+    for _ in range(SHORTER_TRIES):
+        shorter = _shorter(plan, asked, run)
+        if shorter is None:
+            break
+        plan, again = shorter, run_with(shorter, done.plus(run))
+        at_start = again.best.step == 0
+        run = after(run, again)
+        run.best.step = 0 if at_start else run.best.step
     return Stage(objective, plan, run if warm is None else after(warm, run), prove, form, resolution, floor, worst)
+
+
+def _shorter(plan: Plan, asked: Settings, run: Run) -> Plan | None:
+    """The plan with a tenth of its rate, where that was found by trial runs and no step from the start served the check rows."""
+    found = asked.learning_rate == "auto" and isinstance(plan.rate, Cosine)
+    if not found or run.ending.reason != "early" or run.best.step > 0:
+        return None
+    assert isinstance(plan.rate, Cosine)
+    why = "a tenth of the rate before, whose first steps were too long for the check rows"
+    return replace(plan, rate=Cosine(plan.rate.lr / 10.0, plan.rate.last, why))
 
 
 def _stops(
