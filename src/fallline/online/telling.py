@@ -42,16 +42,18 @@ def sampled_result(stream: SampledStream | AdaptiveStream, told: dict[str, Any])
     if stream.separated:
         certainty = Certainty.MEASURED if stream.thinned else Certainty.PROVED
         return _result(
-            stream.run, stream.form, coef, intercept, stream.run.best.J, told, Verdict.NO_FINITE_OPTIMUM, certainty,
+            stream.run, stream.form, coef, intercept, stream.loss, told, Verdict.NO_FINITE_OPTIMUM, certainty,
             "the classes are separated perfectly so far, so larger weights always fit better; add a penalty (l2).", None,
             METHOD,
         )  # fmt: skip
     if stream.thinned:
-        sentence = f"{stream.kept:,} rows stand for the {stream.seen:,} seen so far; of these, the loss is the lowest."
+        sentence = f"{stream.kept:,} rows stand for the {stream.seen:,} seen so far; of these, the loss is the lowest"
+        last = f", but for the last {stream.stepped:,}, which moved the weights by a step each time."
+        sentence += last if stream.stepped else "."
     else:
         sentence = f"of the {stream.seen:,} rows seen so far, the loss is the lowest, as far as the gradient tells."
     return _result(
-        stream.run, stream.form, coef, intercept, stream.run.best.J, told, Verdict.GOOD_ENOUGH, Certainty.MEASURED,
+        stream.run, stream.form, coef, intercept, stream.loss, told, Verdict.GOOD_ENOUGH, Certainty.MEASURED,
         sentence, None, METHOD,
     )  # fmt: skip
 
