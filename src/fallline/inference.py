@@ -24,7 +24,7 @@ from fallline.errors import SettingError
 from fallline.exact_rank import column_rank
 from fallline.inverse import Inverse, pseudo_inverse
 from fallline.losses._base import Loss
-from fallline.objective import ModelObjective
+from fallline.objective import ROUNDED, ModelObjective
 from fallline.penalties._base import Penalty
 from fallline.report.numbers import number
 from fallline.rows._base import Array, Batch, Rows
@@ -161,10 +161,14 @@ def infer(
         return f"{W:,.0f} rows leave nothing over for the noise when {parameters:,} weights are fitted."
     if form.name == "squared" and objective.data_loss(theta, rows) <= objective.resolution(theta, rows):
         return "the fit is perfect, so nothing is left over to judge it by."
-    far = math.sqrt(W) * inverse.norm(g.ravel()[used]) / math.sqrt(_dispersion(objective, rows, theta, parameters))
-    if not far <= NEAR:
-        return f"the run has not converged: the weights are still about {number(far, 2)} standard errors from the best."
     dispersion = _dispersion(objective, rows, theta, parameters)
+    far = math.sqrt(W) * inverse.norm(g.ravel()[used]) / math.sqrt(dispersion)
+    if not far <= NEAR:
+        noise = _rounding(objective, rows, theta).ravel()[used]
+        rounding = math.sqrt(W) * float(np.linalg.norm(np.abs(inverse.root).T @ noise)) / math.sqrt(dispersion)
+        if far <= rounding:
+            return f"the fit is so close that rounding alone moves the weights by {number(far, 2)} standard errors or more."
+        return f"the weights are still about {number(far, 2)} standard errors from the best; more passes or a smaller tol may do."
     inner = np.full((theta.size, theta.size), np.nan)
     inner[np.ix_(used, used)] = inverse.root @ inverse.root.T * (dispersion / W)
     T = _outward(scaling, len(theta), known, theta.size // len(theta))
@@ -193,6 +197,19 @@ def _information(form: Loss, batch: Batch, z: Array) -> Array:
     """E[phi''] given z: phi'' is linear in y, so it is phi'' at the mean; of classes y plays no part."""
     y = np.zeros(len(z)) if form.task != "number" else form.mean(z)
     return form.curvature(y, z)
+
+
+def _rounding(objective: ModelObjective, rows: Rows, theta: Array) -> Array:
+    """What rounding of the predictions may do to each entry of the gradient, in the shape of theta."""
+
+    def sums(batch: Batch) -> tuple[Array, Array]:
+        z = objective.forward(theta, batch)
+        moved = (ROUNDED * objective.loss.own_curvature(batch.y, z) * (np.abs(z) + np.abs(z).max(initial=0.0))) ** 2
+        weight = objective.weighted(np.ones_like(z), batch) * batch.share
+        return np.asarray((weight * moved).sum(axis=0)), objective.scaling.gathered_squares(batch.X, weight)
+
+    moved, squares = rows.sum(sums, width=theta[0].size ** 2)
+    return np.asarray(np.sqrt(moved) * np.sqrt(squares))
 
 
 def _dispersion(objective: ModelObjective, rows: Rows, theta: Array, parameters: int) -> float:
