@@ -37,15 +37,18 @@ def duality_gap(objective: ModelObjective, rows: Rows, theta: Array) -> float | 
     l1, l2, low, high = (part.reshape(shape) for part in parts)
     if np.any((l1 == 0.0) & (l2 == 0.0) & np.isinf(low) & np.isinf(high)):
         return None
-    u = _dual_point(objective, rows, theta)
-    if u is None:
+    found = _dual_point(objective, rows, theta)
+    if found is None:
         return None
+    u = found
 
     def pulled(batch: Batch) -> tuple[Array, Array]:
         """v, and the sizes of what cancels in it."""
         own = _heavy(objective, batch, u) * batch.share
         scale = objective.scaling.scale.reshape(shape)
-        size = abs(batch.X).T @ np.abs(own) + np.multiply.outer(np.abs(objective.scaling.shift), np.abs(own).sum(axis=0))
+        size = abs(batch.X).T @ np.abs(own) + np.multiply.outer(
+            np.abs(objective.scaling.shift), np.abs(own).sum(axis=0)
+        )
         return objective.scaling.split(objective.scaling.gather(batch.X, own))[0], size / scale
 
     v, rounding = rows.sum(pulled)
@@ -58,17 +61,19 @@ def duality_gap(objective: ModelObjective, rows: Rows, theta: Array) -> float | 
     def conjugates(batch: Batch) -> Array:
         """The sum of phi* - u offset, and of the sizes of what cancels in it."""
         some = u[batch.first : batch.first + len(batch.y)]
-        found = objective.loss.conjugate(batch.y, some)
-        if found is None:
+        value = objective.loss.conjugate(batch.y, some)
+        if value is None:
             return np.full(2, np.nan)
-        size = np.abs(found) + (np.abs(some * batch.y) if some.ndim == 1 else 0.0)
+        size = np.abs(value) + (np.abs(some * batch.y) if some.ndim == 1 else 0.0)
         if batch.offset is not None:
             moved = some.reshape(len(some), -1).sum(axis=1) * batch.offset
-            found, size = found - moved, size + np.abs(moved)
-        return np.array([objective.weighted(part, batch).sum() * batch.share for part in (found, size)])
+            value, size = value - moved, size + np.abs(moved)
+        return np.array([objective.weighted(part, batch).sum() * batch.share for part in (value, size)])
 
     cost, size = rows.sum(conjugates)
-    held = np.maximum(_most(up - l1, l2, np.maximum(low, 0.0), high), _most(down - l1, l2, np.maximum(-high, 0.0), -low))
+    held = np.maximum(
+        _most(up - l1, l2, np.maximum(low, 0.0), high), _most(down - l1, l2, np.maximum(-high, 0.0), -low)
+    )
     gap = objective.value(theta, rows) + float(cost) + float(held.sum())
     return max(gap, 0.0) + ROUND_OFF * float(size + np.abs(held).sum()) if np.isfinite(gap) else None
 

@@ -174,14 +174,14 @@ class CornerPreconditioner(Preconditioner):
         objective, rows = self.objective, self.rows
         flat = 0 if theta.ndim > 1 or objective.loss.excess else rows.sum(lambda b: self._flat(b, theta))
         if not flat:
-            return self._aimed(self.hessian(theta), theta, g)
+            return self.aimed(self.hessian(theta), theta, g)
         rank = rows.m - flat
         if self.lift == 0.0 and rank < self.unknowns(theta) and not objective.penalty.curvature:
             self.lift = FLOOR  # the quadratic knows no end along most of the entries
         J = objective.value_and_grad(theta, rows)[0]
         while True:
             curvature = majorised(objective.loss, self.lift) if self.lift else None
-            found = self._aimed(self.hessian(theta, curvature), theta, g, None if self.lift else rank)
+            found = self.aimed(self.hessian(theta, curvature), theta, g, None if self.lift else rank)
             gain = J - objective.value_and_grad(found.aim, rows)[0]
             expected = -found.promise - found.bent / 2.0
             known = ROUNDED * abs(J)  # a difference of losses is not known better
@@ -198,10 +198,11 @@ class CornerPreconditioner(Preconditioner):
 
     def update(self, metric: AnyMetric, theta: Array, g: Array) -> CornerMetric:
         assert isinstance(metric, CornerMetric)
-        aimed = self._aimed(metric.H, theta, g)
+        aimed = self.aimed(metric.H, theta, g)
         return aimed if aimed.slope <= self.renew * metric.slope else self.init(theta, g)
 
-    def _aimed(self, H: Array, theta: Array, g: Array, rank: int | None = None) -> CornerMetric:
+    def aimed(self, H: Array, theta: Array, g: Array, rank: int | None = None) -> CornerMetric:
+        """The step from theta by the matrix H."""
         objective = self.objective
         if not (np.isfinite(H).all() and np.isfinite(g).all()):  # it overflowed: stay, and let the loop see it
             return CornerMetric(H, theta, np.inf, 0.0, np.zeros_like(theta), np.inf)
