@@ -141,3 +141,19 @@ def test_perfect_fits_and_columns_of_zeros():
     told = fallline.fit(np.column_stack([X, np.zeros(len(X))]), y, inference=True, fit_intercept=False).inference
     assert np.isnan(told.standard_error[4])
     assert_allclose(told.standard_error[:4], sm.OLS(y, X).fit().bse, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shrink", [1.0, 0.1])
+def test_a_proved_fit_is_not_said_to_have_not_converged(shrink):
+    """NIST's Wampler 1 and 2: polynomials of degree five through 21 points without noise."""
+    x = np.arange(21.0)
+    y = sum((shrink * x) ** k for k in range(6))
+    result = fallline.fit(np.vander(x, 6)[:, :-1], y, inference=True)
+    assert str(result.verdict) == "converged" and result.inference is None
+    assert "rounding alone" in result.no_inference
+
+
+def test_a_run_that_ended_early_says_how_far_it_is():
+    y = rng.poisson(np.exp(Z)).astype(float)
+    result = fallline.fit(X, y, loss="poisson", inference=True, max_passes=1)
+    assert result.inference is None and "standard errors from the best" in result.no_inference

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import SGDClassifier
 
@@ -100,6 +101,36 @@ def test_while_few_rows_came_it_is_the_model_of_all(loss):
     for edges in ([0, 1500], [0, 100, 101, 900, 1500], [0, 700, 1500]):
         model = pieces(GDRegressor(loss), X, y[loss], edges, sample_weight=weight)
         assert_allclose(model.coef_, whole.coef_, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "huber", "poisson"])
+def test_row_by_row_it_is_the_model_of_all_while_all_are_kept(loss):
+    r = np.random.default_rng(5)
+    X = r.normal(size=(90, 4)) * [1.0, 5.0, 0.1, 1.0] + [0.0, 3.0, 0.0, 0.0]
+    z = (X - X.mean(axis=0)) / X.std(axis=0) @ [0.5, -0.5, 0.3, 0.0]
+    y = {
+        "logistic": (z + r.logistic(size=90) > 0).astype(int),
+        "huber": z + r.standard_t(2, size=90),
+        "poisson": r.poisson(np.exp(z)).astype(float),
+    }[loss]
+    model = GDClassifier(l2=0.01, tol=1e-13) if loss == "logistic" else GDRegressor(loss, l2=0.01, tol=1e-13)
+    whole, stream = clone(model).fit(X, y), model
+    told = {"classes": [0, 1]} if loss == "logistic" else {}
+    for i in range(90):
+        stream.partial_fit(X[i : i + 1], y[i : i + 1], **told)
+    assert_allclose(np.ravel(stream.coef_), np.ravel(whole.coef_), rtol=1e-5, atol=1e-5)
+    assert stream.result_.best_loss == pytest.approx(whole.result_.best_loss, rel=1e-9)
+
+
+def test_rows_that_took_a_step_alone_are_told_apart(monkeypatch):
+    monkeypatch.setattr(sampled, "KEPT_ROWS", 200)
+    X, y = logistic(1000, 3, np.random.default_rng(0))
+    model = GDClassifier(l2=0.01)
+    model.partial_fit(X[:990], y[:990], classes=[0, 1])
+    assert "rows stand for the 990 seen" in model.result_.sentence and "by a step" not in model.result_.sentence
+    for i in range(990, 1000):
+        model.partial_fit(X[i : i + 1], y[i : i + 1])
+    assert "but for the last 10, which moved the weights by a step" in model.result_.sentence
 
 
 def logistic(m, n, r):

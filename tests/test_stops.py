@@ -58,6 +58,58 @@ def test_a_falling_slope_still_moves() -> None:
     assert ends_at([1.0] * 40, [0.8**k for k in range(40)]) is None
 
 
+def with_check_rows(loss: str) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """80 rows of 40 columns, one of which says something, and 300 rows to check on."""
+    rng = np.random.default_rng(0)
+    X, far = rng.standard_normal((80, 40)), rng.standard_normal((300, 40))
+    y, z = X[:, 0] + rng.standard_normal(80), far[:, 0] + rng.standard_normal(300)
+    if loss == "logistic":
+        y, z = (y > 0).astype(float), (z > 0).astype(float)
+    if loss == "poisson":
+        y, z = rng.poisson(np.exp(X[:, 0])).astype(float), rng.poisson(np.exp(far[:, 0])).astype(float)
+    return X, y, (far, z)
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        ("squared", {}),
+        ("logistic", {}),
+        ("poisson", {}),
+        ("huber", {}),
+        ("squared", {"l1": 0.001}),
+        ("squared", {"bounds": (-1, 1)}),
+    ],
+)
+def test_early_stopping_with_nothing_named_is_as_good_as_plain_descent(loss: str, told: dict[str, float]) -> None:
+    X, y, check = with_check_rows(loss)
+    asked = {"loss": loss, "check": check, "early_stopping": 3, "max_passes": 500, **told}
+    auto, plain = fallline.fit(X, y, **asked), fallline.fit(X, y, optimizer="descent", **asked)
+    trained = fallline.fit(X, y, loss=loss, check=check, l2=1e-6)
+    assert auto.check["loss"] <= 1.03 * plain.check["loss"] < trained.check["loss"]
+    losses = auto.history.check_loss
+    assert auto.check["loss"] == pytest.approx(np.nanmin(losses), rel=1e-12)
+    assert str(auto.verdict) == "good enough" and "lowest at step" in auto.sentence
+    assert len(losses) - 1 - int(np.nanargmin(losses)) == 3
+
+
+def test_early_stopping_goes_to_the_optimum_where_nothing_is_lost_by_it() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 6)) * np.logspace(0, -4, 6)
+    X[:, 1:] += X[:, :1]  # a conditioning of 1e4
+    y = X @ np.array([1.0, 2.0, -1.0, 3.0, 40.0, 500.0])
+    result = fallline.fit(X, y + 0.01 * rng.standard_normal(400), check=(X, y), early_stopping=True, max_passes=100)
+    assert result.check["loss"] < 1e-5
+
+
+@pytest.mark.parametrize("rule", ["adam", "rmsprop"])
+def test_a_rate_found_by_trial_runs_does_not_end_at_the_start(rule: str) -> None:
+    X, y, check = with_check_rows("squared")
+    result = fallline.fit(X, y, check=check, early_stopping=3, optimizer=rule, max_passes=500)
+    assert result.check["loss"] < result.history.check_loss[0] and np.any(result.coef != 0.0)
+    assert result.passes <= 500
+
+
 @pytest.mark.parametrize("rule", ["accelerated", "nadam", "adadelta", "rmsprop"])
 def test_named_rules_are_not_called_stuck_while_they_move(rule: str) -> None:
     """Each of these was ended after about a hundred passes, percent above the optimum."""

@@ -64,8 +64,9 @@ class WorkingSetPreconditioner(CornerPreconditioner):
         if theta.ndim == 1:
             count = min(count, MOST)
         else:  # all that are away: predictions of several classes are made of the working set
-            count = max(free, min(count, MOST // classes))
-        order = np.lexsort((-pull, ~away)) if free <= count else np.argsort(-pull, kind="stable")
+            count = max(min(count, MOST // classes), min(free + COLUMNS, n))
+        room = theta.ndim > 1 or GROWTH * free <= count  # else those that pull most, away or not: a block at a time
+        order = np.lexsort((-pull, ~away)) if room else np.argsort(-pull, kind="stable")
         return np.sort(order[:count])
 
     def _entries(self, theta: Array) -> NDArray[np.intp]:
