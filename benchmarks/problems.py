@@ -90,6 +90,17 @@ def sparse_l1_logistic(scale: float) -> Problem:
     return Problem("sparse-l1-logistic", "logistic", X, y, NONE, l1=OF_LARGEST * _largest(X, y - 0.5), intercept=False)
 
 
+def wide_lasso(scale: float) -> Problem:
+    X, y = _few_matter(scale)
+    return Problem("wide-lasso", "squared", X, y, NONE, l1=OF_LARGEST * _largest(X, y - y.mean()))
+
+
+def wide_l1_logistic(scale: float) -> Problem:
+    X, z = _few_matter(scale)
+    y = (z > np.median(z)).astype(np.float64)
+    return Problem("wide-l1-logistic", "logistic", X, y, NONE, l1=OF_LARGEST * _largest(X, y - 0.5), intercept=False)
+
+
 PROBLEMS: dict[str, Callable[[float], Problem]] = {
     "logistic": logistic,
     "poisson": poisson,
@@ -104,6 +115,8 @@ PROBLEMS: dict[str, Callable[[float], Problem]] = {
     "lasso": lasso,
     "elastic-net": elastic_net,
     "sparse-l1-logistic": sparse_l1_logistic,
+    "wide-lasso": wide_lasso,
+    "wide-l1-logistic": wide_l1_logistic,
 }
 
 
@@ -126,3 +139,10 @@ def _wide(scale: float) -> tuple[Any, Any]:
 
 def _largest(X: Any, r: Any) -> float:
     return float(np.abs(X.T @ r).max() / len(r))
+
+
+def _few_matter(scale: float) -> tuple[Any, Any]:
+    """More columns than rows, of which twenty say something."""
+    X = synthetic.independent(_count(400, scale), 5_000)
+    rng = np.random.default_rng(synthetic.SEED + 1)
+    return X, X[:, :20] @ rng.standard_normal(20) + rng.standard_normal(len(X))
