@@ -168,7 +168,8 @@ def infer(
         rounding = math.sqrt(W) * float(np.linalg.norm(np.abs(inverse.root).T @ noise)) / math.sqrt(dispersion)
         if far <= rounding:
             return f"the fit is so close that rounding alone moves the weights by {number(far, 2)} standard errors or more."
-        return f"the weights are still about {number(far, 2)} standard errors from the best; more passes or a smaller tol may do."
+        about = f"they are still about {number(far, 2)} standard errors from the best"
+        return f"the weights have not converged: {about}; more passes or a smaller tol may do."
     inner = np.full((theta.size, theta.size), np.nan)
     inner[np.ix_(used, used)] = inverse.root @ inverse.root.T * (dispersion / W)
     T = _outward(scaling, len(theta), known, theta.size // len(theta))
