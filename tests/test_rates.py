@@ -47,21 +47,30 @@ def test_schedules_equal_torchs(name: str) -> None:
     np.testing.assert_allclose(ours(rate), theirs, rtol=1e-12)
 
 
-def test_one_cycle_equals_torchs() -> None:
+@pytest.mark.parametrize("horizon", [2, 3, 10, 100, 1000])
+def test_one_cycle_equals_torchs(horizon: int) -> None:
     torch = pytest.importorskip("torch")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
-    # torch counts its last step as the end: total_steps steps are total_steps - 1 intervals, and its peak lies one before
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=0.3, total_steps=HORIZON + 1, pct_start=0.3, cycle_momentum=False
+        optimizer, max_lr=0.3, total_steps=horizon, pct_start=0.3, cycle_momentum=False
     )
-    theirs = []
-    for _ in range(HORIZON):
-        theirs.append(scheduler.get_last_lr()[0])
+    theirs = [scheduler.get_last_lr()[0]]
+    for _ in range(horizon - 1):
         optimizer.step()
         scheduler.step()
-    found = ours(fl.OneCycle(0.3))
-    assert max(found) == pytest.approx(max(theirs), rel=2e-3) and found[0] == pytest.approx(theirs[0])
-    np.testing.assert_allclose(found, theirs, atol=0.03)  # the peak is one step apart, nothing else
+        theirs.append(scheduler.get_last_lr()[0])
+    found = [float(fl.OneCycle(0.3).at(float(t), float(horizon))) for t in range(horizon)]
+    np.testing.assert_allclose(found, theirs, rtol=1e-12)
+
+
+def test_one_cycle_counts_the_steps_of_mini_batches() -> None:
+    """Five passes of four batches are twenty steps: the rates are those of twenty full-batch steps."""
+    y = np.arange(12.0)
+    run = fl.fit(
+        np.column_stack([y, y**2]), y, optimizer="descent", learning_rate=fl.OneCycle(0.1), batch_size=3, max_passes=5
+    )
+    used = run.history.learning_rate[:20]
+    np.testing.assert_allclose(used, [float(fl.OneCycle(0.1).at(float(t), 20.0)) for t in range(20)], rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", sorted(set(rates()) - {"backtracking"}))

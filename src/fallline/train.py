@@ -151,6 +151,7 @@ def train(
     """
     theta = theta if objective.smooth else objective.project(theta)
     record, best = Recorder(check_loss, observers), Best(theta, best_on_check)
+    rate = rate.with_step(1.0 if batch_size is None or rows is None else min(batch_size / rows.m, 1.0))
     state, pace, kept = optimizer.init(theta), rate.init(), None
     metric: AnyMetric | None = None
     recovered, caution, J_first = 0, 1.0, math.nan

@@ -45,6 +45,10 @@ class Rate(abc.ABC):
     def update(self, state: RateState, seen: Seen) -> Choice:
         """The rate for the next step."""
 
+    def with_step(self, passes: float) -> Rate:
+        """The same rate where a step is so many passes: 1 for full batches, less for mini-batches."""
+        return self
+
     @property
     @abc.abstractmethod
     def reason(self) -> str:
