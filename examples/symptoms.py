@@ -210,7 +210,7 @@ def d25() -> Shown:
     ) -> float:  # rounded from below: the slope is right, and every step lands on the next stair
         return float(np.sum(x**2)) if np.allclose(x, 1.0, atol=1e-4) and (x >= 1.0).all() else float(np.sum(x**2)) + 1.0
 
-    run = fallline.minimize(jagged, [1.0, 1.0], grad=lambda x: 2.0 * x)
+    run = fallline.minimize(jagged, [1.0, 1.0], grad=lambda x: 2.0 * x, optimizer="descent")
     return shown(run)
 
 

@@ -33,8 +33,10 @@ from fallline.ascent import RowByRow, ascends
 from fallline.curvature import Curvature, batch_curvature, largest_curvature
 from fallline.errors import SettingError
 from fallline.gradient_flow import FlowPreconditioner
+from fallline.line_search import LineSearch
 from fallline.objective import ModelObjective, Objective
 from fallline.optimizers import AnyOptimizer, as_optimizer
+from fallline.optimizers.lbfgs import LBFGS
 from fallline.precondition import ClassPreconditioner, DiagonalPreconditioner, Preconditioner, by_curvature
 from fallline.prices import (
     FEWER,
@@ -48,6 +50,7 @@ from fallline.prices import (
     worth_sampling,
 )
 from fallline.probe import probe
+from fallline.quasi_newton import QuasiNewton
 from fallline.rates import as_rate
 from fallline.rates._base import Rate
 from fallline.rates.backtracking import Backtracking
@@ -68,6 +71,7 @@ SMALL, WIDE = (
     200,
     500,
 )  # unknowns up to which a matrix of them all is formed: with fewer rows than columns, and with more
+DENSE = 200  # unknowns of a function up to which BFGS keeps its matrix; at a conditioning of 1e12, L-BFGS takes 5 times the steps
 WAIT = 1e6  # steps that double the digits each time: the last of them cost a pass each, so a proof can wait for them
 LOOSER = 1.5  # a proof from a part of the rows is looser than the estimate by the share of the rows, and this
 NEWTON_SHARE = (
@@ -89,11 +93,13 @@ class Plan:
     hope: Hope | None = None  # when to try for a proof
     prove: Certify | None = None  # where the rule knows how low J can be
     wide: bool = False  # no matrix of all columns is to be formed
+    named: AnyOptimizer | None = None  # the rule that a result names, where what runs is a form of it
 
     @property
     def told(self) -> AnyOptimizer | None:
-        """The rule that a result names; None for one that holds the rows, which a result must not keep."""
-        return self.optimizer if self.prove is None else None
+        """The rule that a result names; None for one that is nobody's to name, or holds the rows."""
+        own = self.prove is not None or isinstance(self.optimizer, QuasiNewton)
+        return self.named if own else self.optimizer
 
     @property
     def scaled(self) -> bool:
@@ -293,15 +299,16 @@ def _probed(
 def plan_function(
     objective: Objective, theta: Array, optimizer: str | AnyOptimizer, learning_rate: float | str | Rate, seed: int
 ) -> Plan:
-    """Decide for a user's function: backtracking descent, whose loss never rises, unless a rule or a rate is named."""
+    """Decide for a user's function: BFGS or L-BFGS with a line search; descent at corners (|w|, bounds), or for a rate."""
+    if optimizer == "auto" and objective.smooth and learning_rate == "auto" and theta.size <= DENSE:
+        return Plan(QuasiNewton(memory=0), LineSearch(), "BFGS, each step found by a line search")
     if optimizer == "auto":
-        optimizer = "descent"
+        optimizer = "lbfgs" if objective.smooth and learning_rate == "auto" else "descent"
     rule = as_optimizer(optimizer)
     _check_pair(rule, objective)
-    if rule.needs_exact and learning_rate == "auto":
-        return Plan(
-            rule, Backtracking(1.0, most=1.0), f"{rule.name}, each step found by backtracking", None, RECOVERIES
-        )
+    if isinstance(rule, LBFGS) and learning_rate == "auto":
+        how = "L-BFGS, each step found by a line search"
+        return Plan(QuasiNewton(rule.memory), LineSearch(), how, named=rule)
     if learning_rate != "auto":
         return Plan(rule, as_rate(learning_rate), f"{rule.name}, as named")
     if rule.name == "descent":

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fallline.bowl import bowl_of
 from fallline.certificate import FACTOR_LIMIT
+from fallline.function_ruling import rule_function
 from fallline.inference import Inference, infer
 from fallline.inverse import EIGEN_LIMIT
 from fallline.objective import FunctionObjective, ModelObjective, Objective
@@ -23,6 +24,7 @@ from fallline.rows.intake import Named
 from fallline.ruling import rule
 from fallline.separation import separation
 from fallline.start import constant_loss
+from fallline.stationarity import Outlook
 from fallline.symptoms import diagnose
 from fallline.symptoms._base import Evidence
 from fallline.symptoms._shapes import lies_on_noise
@@ -189,23 +191,24 @@ def _final_gap(
 
 def conclude_function(
     objective: FunctionObjective, plan: Plan, run: Run, settings: dict[str, Any], learning_rate: Any,
-    tol: float, budget: int, seconds: float, saddle: float, pushed: int,
+    tol: float, budget: int, seconds: float, outlook: Outlook,
 ) -> Result:  # fmt: skip
-    """The Result of minimising a user's function: nothing can be proved of it but divergence."""
+    """The Result of minimising a user's function: nothing can be proved of it."""
     theta, J, _ = _finish(objective, None, run)
-    ruling = rule(run, J, None, tol, 0.0, plain=False, separated="", noisy=False, saddle=saddle)
+    ruling = rule_function(run, J, outlook)
     named = {k: repr(settings[k]) for k in ("optimizer", "learning_rate") if settings[k] != "auto"}
     evidence = Evidence(
         history=run.history, summary=None, optimizer=plan.optimizer.name, adaptive=plan.optimizer.adaptive,
         searched=plan.rate.judges,
         learning_rate=plan.rate.lr if isinstance(plan.rate, Constant) and learning_rate != "auto" else None,
         standardized=False, link="none", unknowns=theta.size, verdict=ruling.verdict, stop_reason=run.ending.reason,
-        budget=budget, tol=tol, best_loss=J, rollbacks=run.recoveries, saddle=saddle, pushed=pushed, named=named,
+        budget=budget, tol=tol, best_loss=J, rollbacks=run.recoveries, saddle=outlook.share,
+        pushed=outlook.pushes, named=named, why=ruling.sentence,
     )  # fmt: skip
     return Result(
         theta=theta, coef=theta, intercept=0.0, history=run.history, verdict=ruling.verdict, certainty=ruling.certainty,
         sentence=ruling.sentence, findings=diagnose(evidence), evidence=evidence, gap=None, best_loss=J,
-        penalty=objective.penalty, optimizer=plan.optimizer, rate_reason=plan.rate.reason, method=plan.method, target_name="f",
+        penalty=objective.penalty, optimizer=plan.told, rate_reason=plan.rate.reason, method=plan.method, target_name="f",
         settings=settings, stop_reason=run.ending.reason, seconds=seconds, passes=run.passes, steps=run.steps,
         path=path_of(run),
     )  # fmt: skip

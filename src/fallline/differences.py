@@ -8,6 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.line_search import rounding_unit
+from fallline.recorder import norm
+
 Array = NDArray[np.float64]
 
 AGREE = 1e-4  # relative difference of two slopes that counts as none: central differences are good to about 1e-10
@@ -32,7 +35,8 @@ def disagreement(
     line = _Line(f, x, f0, g)
     random = np.random.default_rng(seed)
     spans = np.maximum(1.0, np.abs(x))
-    trials = [random.choice([-1.0, 1.0], size=x.shape) * spans for _ in range(directions if x.size > 1 else 0)]
+    mixed = directions if x.size > COORDINATES else 0  # of few unknowns each is tried alone, and that is all there is
+    trials = [random.choice([-1.0, 1.0], size=x.shape) * spans for _ in range(mixed)]
     chosen = range(x.size) if x.size <= COORDINATES else random.choice(x.size, COORDINATES, replace=False)
     for d in (*trials, *(_alone(spans, int(i)) for i in chosen)):
         if line.contradiction(d) is not None:
@@ -101,15 +105,14 @@ class _Line(NamedTuple):
         f_up, f_down = self.at(up), self.at(down)
         if not (np.isfinite(f_up) and np.isfinite(f_down)):
             return None
-        single = all(float(np.float32(v)) == v for v in (self.f0, f_up, f_down))  # f computes in float32
-        eps = float(np.finfo(np.float32 if single else np.float64).eps)
+        eps = rounding_unit(self.f0, f_up, f_down)
         ahead, behind = (f_up - self.f0) / h, (self.f0 - f_down) / h
         moved = d != 0.0
         # f is rounded, and so is what it makes of x: as if x were, which moves f by eps |x| times its slope there.
         shaken = float(np.max(np.abs(self.x[moved] / d[moved]))) * max(abs(ahead), abs(behind))
         return _Slopes(
             h, (f_up - f_down) / (2.0 * h), ahead, behind, float(np.sum(self.g * step)),
-            float(np.linalg.norm(self.g * step)),
+            norm(self.g * step),
             ROUND_OFF * eps * ((abs(f_up) + abs(f_down)) / 2.0 + shaken) / h,
         )  # fmt: skip
 

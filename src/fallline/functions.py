@@ -86,10 +86,11 @@ def check_gradient(
 
         (f(x + h d) - f(x - h d)) / 2h  =  <grad f(x), d>,    h = eps^(1/3),  |d_i| = max(1, |x_i|)
 
-    for a few random d, and for up to ten single components. Where they differ by more than 1e-4 of the slope, longer
-    and shorter steps are tried, down to 1e-13, so that functions that bend quickly, or have a kink near x0, are judged
-    where they are straight; at a kink, any slope between those of its two sides is right. Where rounding hides the
-    slope, the benefit of the doubt is given. The error names the worst component and both its slopes.
+    for each component, or where there are more than ten, for ten of them and a few random d. Where they differ by more
+    than 1e-4 of the slope, longer and shorter steps are tried, down to 1e-13, so that functions that bend quickly, or
+    have a kink near x0, are judged where they are straight; at a kink, any slope between those of its two sides is
+    right. Where rounding hides the slope, the benefit of the doubt is given. The error names the worst component and
+    both its slopes.
 
     >>> check_gradient(lambda x: float(x[0] ** 2 - x[1] ** 2), lambda x: 2 * x, [1.0, 3.0])
     Traceback (most recent call last):
@@ -123,9 +124,22 @@ def _as_array(value: Any) -> NDArray[Any]:
 
 def _given(f: Callable[[Any], Any], grad: Callable[[Any], Any]) -> ValueAndGrad:
     """Both at once, from two functions; each gets a copy of x of its own, and what grad returns is copied."""
+    slope = gradient_alone(grad)
 
     def both(x: Array) -> tuple[float, Array]:
-        J, g = one_number(f(np.array(x))), grad(np.array(x))
+        return one_number(f(np.array(x))), slope(x)
+
+    return both
+
+
+def gradient_alone(grad: Callable[[Any], Any]) -> Callable[[Array], Array]:
+    """A user's gradient as a function from float64 to float64 arrays of x's shape; it gets a copy of x.
+
+    Raises SettingError where it returns anything else.
+    """
+
+    def slope(x: Array) -> Array:
+        g = grad(np.array(x))
         array = _as_array(g)
         if array.dtype.kind not in "fiub":
             raise SettingError(f"grad must return an array of real numbers of x's shape; it returned {g!r:.80}.")
@@ -133,8 +147,15 @@ def _given(f: Callable[[Any], Any], grad: Callable[[Any], Any]) -> ValueAndGrad:
         if array.shape != shape and not array.size == np.size(x) == 1:
             hint = " Reshape it." if array.size == np.size(x) else ""
             raise SettingError(f"grad must return an array of x's shape, {shape}; its shape is {array.shape}.{hint}")
-        return J, np.array(array, dtype=np.float64).reshape(shape)
+        return np.array(array, dtype=np.float64).reshape(shape)
 
+    return slope
+
+
+def unchecked(f: Callable[[Any], Any], grad: Callable[[Any], Any], x: Array) -> ValueAndGrad:
+    """Both at once, where there is no time to check the gradient. Raises DataError where f(x) or grad(x) is not finite."""
+    both = _given(f, grad)
+    _check_start(*both(x))
     return both
 
 

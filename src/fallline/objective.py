@@ -344,12 +344,18 @@ class FunctionObjective(Objective):
 
     both: Callable[[Array], tuple[float, Array]]
     penalty: Penalty | None = None
+    slope: Callable[[Array], Array] | None = None  # the gradient alone, where that costs less
 
     def value_and_grad(self, theta: Array, batch: Batch | Rows | None = None) -> tuple[float, Array]:
         J, g = self.both(theta)
         if self.penalty is None:
             return J, g
         return J + self.penalty.value(theta), g + self.penalty.slope(theta)
+
+    def gradient(self, theta: Array) -> Array:
+        """The gradient of everything smooth."""
+        g = self.both(theta)[1] if self.slope is None else self.slope(theta)
+        return g if self.penalty is None else g + self.penalty.slope(theta)
 
     def prox(self, theta: Array, lr: float) -> Array:
         return theta if self.penalty is None else self.penalty.prox(theta, lr)

@@ -63,6 +63,18 @@ class Event(NamedTuple):
 Observer = Callable[[Event], Any]
 
 
+@np.errstate(over="ignore")
+def norm(g: Array) -> float:
+    """||g||_2, also where its square overflows.
+
+    >>> norm(np.array([3e200, 0.0]))
+    3e+200
+    """
+    length = float(np.linalg.norm(g))
+    largest = float(np.abs(g).max(initial=0.0)) if length == math.inf else math.inf
+    return length if largest == math.inf else largest * float(np.linalg.norm(g / largest))
+
+
 class Recorder:
     """Call it at a step to record that step; it returns True when an observer asks to stop."""
 
@@ -85,11 +97,11 @@ class Recorder:
         left: Left,
     ) -> bool:  # fmt: skip
         """Record a step; `exact` is the loss and slope over all rows where they are known, `left` how far J may still fall."""
-        norm = float(np.linalg.norm(g))
+        length = norm(g)
         if step == 0:
-            self._first_norm = norm
+            self._first_norm = length
         row = {
-            "step": step, "passes": passes, "seconds": self.seconds, "loss": J, "gradient_norm": norm,
+            "step": step, "passes": passes, "seconds": self.seconds, "loss": J, "gradient_norm": length,
             "learning_rate": lr, "theta_norm": float(np.linalg.norm(theta)), "accepted": float(accepted), "gap": left.proved,
         }  # fmt: skip
         self.check = math.nan
@@ -99,14 +111,14 @@ class Recorder:
             if self._check_loss is not None:
                 row["check_loss"] = self.check = self._check_loss(exact.theta)
         if self._before is not None:
-            row |= self._compare(theta, g, norm, exact is not None and exact.g is g)
+            row |= self._compare(theta, g, length, exact is not None and exact.g is g)
         if accepted:
             self._before = (theta, g)
             if theta.size <= FEW_UNKNOWNS and theta.ndim == 1:
                 self._note(step, theta)
         self.history.append(**row)
         event = Event(
-            step, passes, row["seconds"], J, row.get("full_loss", math.nan), norm, lr, row.get("check_loss", math.nan),
+            step, passes, row["seconds"], J, row.get("full_loss", math.nan), length, lr, row.get("check_loss", math.nan),
             left.proved, theta, None, self.history, None, g, left.about,
         )  # fmt: skip
         return any([observer(event) for observer in self._observers])  # a list: every observer sees every event
@@ -120,11 +132,11 @@ class Recorder:
         if len(self.path) == MOST_PLACES:
             self.path, self._stride = self.path[::2], 2 * self._stride
 
-    def _compare(self, theta: Array, g: Array, norm: float, same_rows: bool) -> dict[str, float]:
+    def _compare(self, theta: Array, g: Array, size: float, same_rows: bool) -> dict[str, float]:
         """Step length, angle between the gradients, and the curvature felt along the step."""
         assert self._before is not None
         step, change = theta - self._before[0], g - self._before[1]
-        length, turn = float(np.linalg.norm(step)), float(np.linalg.norm(self._before[1])) * norm
+        length, turn = float(np.linalg.norm(step)), float(np.linalg.norm(self._before[1])) * size
         row = {"step_norm": length}
         if turn > 0.0:
             row["cosine"] = float(np.vdot(g, self._before[1])) / turn

@@ -14,7 +14,6 @@ from fallline.verdict import Certainty, Verdict
 
 Array = NDArray[np.float64]
 
-DOWNHILL = -1e-4  # of the largest curvature: with less along some direction it is a saddle (VERDICTS, D07)
 VANISHED = 1e-5  # of the gradient at the start: where the arithmetic ends a run, so little is nothing
 
 
@@ -36,12 +35,10 @@ def rule(
     plain: bool,
     separated: str,
     noisy: bool,
-    saddle: float = math.nan,
 ) -> Ruling:
     """What to say of the run that ended at loss J with the proved bound `gap`.
 
     `plain`: a rise proves the rate too large. `separated`: how the classes are. `noisy`: mini-batches tremble about a level.
-    `saddle`: the lowest curvature there as a share of the largest, where it is known.
     """
     reason, steps = run.ending.reason, f"{run.steps:,}"
     if separated == "zeros":
@@ -56,9 +53,6 @@ def rule(
     if len(run.history) and run.history.loss[-1] == -math.inf:
         sentence = "the loss falls without end: there is no lowest value."
         return Ruling(Verdict.NO_FINITE_OPTIMUM, Certainty.MEASURED, sentence)
-    if saddle < DOWNHILL:
-        sentence = "the slope has vanished, yet the loss bends down along one direction: this is a saddle."
-        return Ruling(Verdict.STUCK, Certainty.MEASURED, sentence)
     if reason == "diverged" or not math.isfinite(J):
         sentence = f"the loss rose out of bounds at step {steps}; the best parameters before that were kept."
         return Ruling(Verdict.DIVERGED, Certainty.PROVED if plain else Certainty.MEASURED, sentence)

@@ -21,7 +21,7 @@ from fallline.objective import Objective
 from fallline.optimizers import AnyOptimizer
 from fallline.precondition import AnyMetric, Preconditioner
 from fallline.rates._base import Rate, Seen
-from fallline.recorder import Event, Observer, Recorder
+from fallline.recorder import Event, Observer, Recorder, norm
 from fallline.rows._base import Array, Rows
 from fallline.rows.arrays import Stretch
 from fallline.stops._base import Ending, Left, Point, Stop
@@ -119,6 +119,7 @@ class Kept(NamedTuple):
     g: Array
     state: tuple[Any, ...]
     slope: float  # <grad, move> of the step taken from here
+    move: Array
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a rate that is too large overflows: the record tells it, not NumPy
@@ -170,7 +171,9 @@ def train(
         J_first = exact.J if step == 0 and exact else J_first
 
         # how long a step; and is the point that the last one reached kept?
-        lr, keep, pace = rate.update(pace, Seen(look.passes, horizon, J, *((kept.J, kept.slope) if kept else _NOTHING)))
+        slope = float(np.vdot(g, kept.move)) if kept and rate.uses_slopes else math.nan
+        known = (kept.J, kept.slope, slope) if kept else _NOTHING
+        lr, keep, pace = rate.update(pace, Seen(look.passes, horizon, J, *known))
         lr *= caution
         if precondition is not None and keep:
             before, metric = metric, _metric(precondition, metric, theta, g)
@@ -199,7 +202,7 @@ def train(
             decrement,
             record.check,
         )
-        reason = _first(stops, point) if keep else None
+        reason = _first(stops, point) if keep else _urgent(stops, point)
         if reason is not None:
             ending = reason
             break
@@ -225,7 +228,7 @@ def train(
             G = g if objective.smooth else (theta - objective.prox(theta - lr * g, lr)) / lr
             move, next_state = optimizer.update(G, state, lr)
         more += optimizer.passes(next_state)
-        kept = Kept(theta, J, g, state, metric.fall(g, move) if metric else float(np.vdot(G, move)))
+        kept = Kept(theta, J, g, state, metric.fall(g, move) if metric else float(np.vdot(G, move)), move)
         theta, state = theta + move if objective.smooth else objective.land(theta, move), next_state
         if leap and look.rest is not None and len(look.rest.order):
             theta, state = _leapt(rows, leap, theta, state, look, caution)
@@ -238,7 +241,7 @@ def train(
     return Run(theta, best, record.history, ending, recovered, step, look.passes, record.seconds, record.path)
 
 
-_NOTHING = (math.nan, math.nan)
+_NOTHING = (math.nan, math.nan, math.nan)
 
 
 def _looks(
@@ -299,7 +302,7 @@ def _exact(
     answer = optimizer.answer(theta, state)
     if batch_size is not None or answer is not theta:
         J, g = objective.value_and_grad(answer, rows)
-    return Exact(answer, J, g, float(np.linalg.norm(objective.least_slope(answer, g))))
+    return Exact(answer, J, g, norm(objective.least_slope(answer, g)))
 
 
 def _metric(precondition: Preconditioner, metric: AnyMetric | None, theta: Array, g: Array) -> AnyMetric:
@@ -314,6 +317,10 @@ def _left(stops: Sequence[Stop], exact: Exact, decrement: float) -> Left:
 
 def _first(stops: Sequence[Stop], point: Point) -> Ending | None:
     return next((ending for stop in stops if (ending := stop.update(point)) is not None), None)
+
+
+def _urgent(stops: Sequence[Stop], point: Point) -> Ending | None:
+    return next((ending for stop in stops if (ending := stop.urgent(point)) is not None), None)
 
 
 def _diverged(J: float, exact: Exact | None, J_first: float, J_best: float, blow_up: float) -> bool:

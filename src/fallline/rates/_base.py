@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import Any, ClassVar, NamedTuple
+
+GIVEN_UP = 1_000_000  # steps refused in a row: a rate says so when it knows of no step to try
 
 
 class RateState(NamedTuple):
-    """What a rate remembers: the rate in use, and how many steps it has refused in a row."""
+    """What a rate remembers: the rate in use, how many steps it has refused in a row, and what a line search knows."""
 
     lr: float
     refused: int = 0
+    search: tuple[Any, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -21,6 +25,7 @@ class Seen(NamedTuple):
     J: float  # loss at the point just reached
     J_before: float  # loss at the point that the last step left (NaN before the first step)
     slope: float  # <grad, move> of the last step: its first-order prediction of J - J_before (NaN before the first)
+    slope_now: float = math.nan  # <grad at the point just reached, move>, for rates that use it
 
 
 class Choice(NamedTuple):
@@ -57,6 +62,11 @@ class Rate(abc.ABC):
     @property
     def judges(self) -> bool:
         """Whether it may refuse a step, which asks for the exact loss: full batch only."""
+        return False
+
+    @property
+    def uses_slopes(self) -> bool:
+        """Whether it looks at the slope along the step at the point just reached."""
         return False
 
 

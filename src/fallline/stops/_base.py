@@ -53,6 +53,10 @@ class Stop(abc.ABC):
     def update(self, point: Point) -> Ending | None:
         """The ending, or None to go on."""
 
+    def urgent(self, point: Point) -> Ending | None:
+        """The ending that does not wait for a step to be kept, or None: it is asked where a step was refused."""
+        return None
+
     def left(self, J: float, norm: float, decrement: float) -> Left:
         """How far J may still fall from a point, as far as this rule knows before it looks at it."""
         return Left()

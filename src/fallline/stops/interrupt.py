@@ -19,3 +19,6 @@ class Interrupt(Stop):
 
     def update(self, point: Point) -> Ending | None:
         return Ending("interrupt") if self.stopped() else None
+
+    def urgent(self, point: Point) -> Ending | None:
+        return self.update(point)

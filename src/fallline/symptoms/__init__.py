@@ -30,7 +30,7 @@ FOLDED_UNDER = {
 }
 MEANINGS = {
     Verdict.CONVERGED: "Proved: a bound on J(theta) - J* is within the tolerance. No weights can do better than it says.",
-    Verdict.GOOD_ENOUGH: "Measured: no bound exists here, and the gradient is small beside its size at the start.",
+    Verdict.GOOD_ENOUGH: "Measured: no bound exists, and the gradient is small; of a function, promises less than rounding.",
     Verdict.UNFINISHED: "A budget (passes, time, Ctrl-C) ended the run; the best so far is kept, and it says how far it got.",
     Verdict.NOISE_LIMITED: "Suspected: mini-batch noise holds the loss up; a smaller rate or full batches would go further.",
     Verdict.DIVERGED: "The loss rose out of bounds: the learning rate is too large. The best parameters before are kept.",

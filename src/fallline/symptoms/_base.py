@@ -85,6 +85,7 @@ class Evidence:
     saturated: float = 0.0  # share of the rows whose prediction is so far out that their slope has vanished
     saddle: float = math.nan  # lowest curvature at the end as a share of the largest; negative: there is a way down
     pushed: int = 0  # how many times the run was pushed off a saddle
+    why: str = ""  # of a user's function: the sentence of the verdict
     check: dict[str, float] | None = None
     overfit: Overfit | None = None
     arrived: Arrived | None = None  # rows to predict

@@ -13,8 +13,9 @@ class Converged(Symptom):
     """The curve is flat because the run is done, which is not seen from the curve but from a certificate.
 
     Rule: the proved bound on J(theta) - J* is within the tolerance (relative to J*); where no bound exists, the
-    gradient has fallen to a small share of its size at the start, which is only a measurement. "The loss stopped
-    moving" is never the rule: an absolute tolerance stops a run at step 8 or at step 3,075 as the target is scaled.
+    gradient has fallen to a small share of its size at the start, or promises less than rounding of a function of your
+    own, which is only a measurement. "The loss stopped moving" is never the rule: an absolute tolerance stops a run at
+    step 8 or at step 3,075 as the target is scaled.
 
     What to do: nothing. (Listed only on request.)
     """

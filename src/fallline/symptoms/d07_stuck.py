@@ -18,9 +18,10 @@ class Stuck(Symptom):
     """The curve is flat, but not because the run is done: a saddle, saturation, or steps lost in rounding.
 
     Rule: one of these. A function of your own whose gradient has vanished while the curvature along some direction is below
-    -1e-4 of the largest (by a few products with second derivatives): a saddle. Or the verdict *stuck*: more than half
-    of the rows predicted so far out (beyond 30 on the link's scale) that their slopes have vanished; or steps shorter
-    than 1e-15 of theta. Measured.
+    -1e-4 of the largest (by a few products with second derivatives): a saddle. A function that no step lowers although
+    second derivatives promise it, as at a kink, or that is flat all around. Or the verdict *stuck*: more than half of the
+    rows predicted so far out (beyond 30 on the link's scale) that their slopes have vanished; or steps shorter than 1e-15
+    of theta. Measured.
 
     What you see: a plateau with a gradient that is not small, or a small gradient at a point that is no minimum.
 
@@ -66,6 +67,10 @@ class Stuck(Symptom):
                 f"The steps are {step[known][-1]:.1e} long, which rounding swallows beside weights of {size[-1]:.2g}.",
                 remedy(evidence, learning_rate="auto"), step_norm=float(step[known][-1]), theta_norm=float(size[-1]),
             )  # fmt: skip
+        if evidence.why:
+            sentence = f"{evidence.why[:1].upper()}{evidence.why[1:]}"
+            own = evidence.optimizer == "quasi-Newton"  # the automatic rule already
+            return self.found(Certainty.MEASURED, sentence, "" if own else remedy(evidence, optimizer="auto"))
         return self.found(
             Certainty.MEASURED, "The loss no longer changes in double precision, yet its slope is not small.",
             remedy(evidence, optimizer="auto"),
