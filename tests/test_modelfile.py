@@ -59,7 +59,10 @@ def some_result(**other: Any) -> SimpleNamespace:
         "history": history_of(20), "verdict": Verdict.GOOD_ENOUGH, "certainty": Certainty.MEASURED,
         "sentence": "the gradient is 0.1 % of its size at the start: \u00e9.",
         "findings": [
-            Finding("D02", "diverging", Certainty.PROVED, "up", "lr", {"L": math.inf, "m": np.int64(3), "of": "f"}, 7)
+            Finding(
+                "D02", "diverging", Certainty.PROVED, "up", "fallline.fit(X, y, l2=0.1)",
+                {"L": math.inf, "m": np.int64(3), "of": "f"}, 7,
+            )
         ],
         "gap": np.float64(1e-9), "best_loss": 0.25, "baseline_loss": math.nan, "loss": Huber(np.float64(0.7)),
         "penalty": Total((L2(0.1), Bounds(lower=0.0, upper=(1.0, 2.0, math.inf)))),

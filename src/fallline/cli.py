@@ -15,6 +15,7 @@ import click
 
 from fallline import __version__
 from fallline.errors import FalllineError, OutputError
+from fallline.visible import visible
 
 COMMANDS = {
     "fit": "Train a model on a table and say how it went.",
@@ -28,6 +29,7 @@ COMMANDS = {
     "demo": "Train on a data set that ships inside: no file needed.",
 }
 INTERNAL = 1
+MOST_TOLD = 150  # letters of another library's error: with our own words about 300
 
 
 class Lazy(click.Group):
@@ -70,14 +72,22 @@ class Lazy(click.Group):
                     raise
                 raise SystemExit(OutputError.exit_code) from None
 
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **settings)
+        except click.ClickException as error:
+            raise _shown(error) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            raise _shown(error) from None
         except FalllineError as error:
             more = f" (fallline explain {error.code})" if error.code else ""
             click.echo(f"error: {error}{more}", err=True)
             ctx.exit(error.exit_code)
-        except (click.exceptions.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
+        except (click.exceptions.Exit, click.Abort, KeyboardInterrupt):
             raise
         except Exception as error:
             if os.environ.get("FALLLINE_DEBUG"):
@@ -85,11 +95,20 @@ class Lazy(click.Group):
             from fallline.redaction import redacted
 
             click.echo(
-                f"error: something went wrong inside fallline ({type(error).__name__}: {redacted(str(error))}). "
+                f"error: something went wrong inside fallline ({type(error).__name__}: "
+                f"{visible(redacted(str(error)))[:MOST_TOLD]}). "
                 "Run it again with FALLLINE_DEBUG=1 to see where, and please report it.",
                 err=True,
             )
             ctx.exit(INTERNAL)
+
+
+def _shown(error: click.ClickException) -> click.ClickException:
+    """The same, with the words of the command line that it repeats as they are shown."""
+    for part in ("message", "param_hint", "option_name"):
+        if isinstance(getattr(error, part, None), str):
+            setattr(error, part, visible(getattr(error, part)))
+    return error
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

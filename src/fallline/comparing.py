@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fallline.errors import SettingError, SettingTypeError
 from fallline.result import Result
+from fallline.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,7 @@ class Comparison:
         from fallline.report.page.tables import compared
 
         table = compared(self.results)
-        rows = [list(table["head"]), *table["rows"]]
+        rows = [[visible(cell) for cell in row] for row in (table["head"], *table["rows"])]
         widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
         return "\n".join(
             "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -13,12 +13,15 @@
     |-- GradientError     (ValueError)   a user's gradient that is not the gradient; exit code 4
     `-- MissingExtraError (ImportError)  an optional library that is not installed; exit code 2
 
-A message says where, what was given, what is allowed, and what to do, in one line of at most ``MOST_LETTERS``.
+A message says where, what was given, what is allowed, and what to do, in one line of at most ``MOST_LETTERS``. Names in it
+may be anybody's, so ``str`` shows what a terminal would act on as escapes.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
+
+from fallline.visible import visible
 
 if TYPE_CHECKING:
     from fallline.symptoms._base import Finding
@@ -38,7 +41,7 @@ def one_line(text: str, most: int = MOST_LETTERS) -> str:
     """
     if len(text) > 2 * most:  # nothing of the rest is shown, so that ten million letters need not be looked at
         text = f"{text[:most]}{text[-most:]}"
-    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    plain = visible(text)
     if len(plain) <= most:
         return plain
     return f"{plain[: most - KEPT_AT_THE_END - 5]} ... {plain[-KEPT_AT_THE_END:]}"

@@ -203,6 +203,7 @@ def fit(
         inference, start, tol, max_passes, max_seconds, callback, seed, given, shuffle, auto_fix,
     )  # fmt: skip
     if isinstance(y, str):
+        from fallline.symptoms._pasted import listed
         from fallline.tables.asked import Asked, references_of
 
         form = None if loss is None else as_loss(loss)
@@ -217,7 +218,7 @@ def fit(
         asked = Asked(
             y, form, na, sample_weight, offset, exposure, tuple(drop), share, seed, memory, folder, which, levels
         )
-        coded = {"reference": "\n".join(which), "levels": levels}
+        coded = {"reference": listed(which), "levels": levels}
         settings = replace(settings, given=given | {name: value for name, value in coded.items() if value})
         return _fit_table(X, asked, settings, n_threads, began)
     whose = None if reference == "most-frequent" else reference

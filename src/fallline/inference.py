@@ -29,6 +29,7 @@ from fallline.penalties._base import Penalty
 from fallline.report.numbers import number
 from fallline.rows._base import Array, Batch, Rows
 from fallline.scaling import NO_SPREAD, Scaling
+from fallline.visible import visible
 
 LIKELIHOODS = ("squared", "logistic", "softmax", "poisson", "gamma")
 MOST_UNKNOWNS = 2000  # eigenvalues of their matrix take a few seconds
@@ -94,6 +95,7 @@ class Inference:
             name = self.names[place[0]]
             if len(place) == 2 and self.classes is not None:
                 name = f"{self.classes[place[1]]}: {name}"
+            name = visible(name)
             values = [number(float(v[place])) for v in (self.estimate, self.standard_error, self.statistic)]
             ends = f"{number(float(low[place]))} to {number(float(high[place]))}"
             lines.append((name, *values, _p(float(self.p_value[place])), ends))

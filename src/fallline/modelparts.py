@@ -48,6 +48,7 @@ from fallline.reliability import Reliability
 from fallline.summary import DataSummary
 from fallline.symptoms import diagnose
 from fallline.symptoms._base import Evidence, Finding
+from fallline.symptoms._pasted import pasteable
 from fallline.verdict import Certainty, Verdict
 
 if TYPE_CHECKING:
@@ -282,6 +283,8 @@ def _finding(data: dict[str, Any]) -> Finding:
     texts["remedy"] = redacted(texts["remedy"])
     if not CODE.fullmatch(texts["code"]):
         raise ModelFileError(f"'{printable(texts['code'])}' is no code of a finding.")
+    if not pasteable(texts["remedy"]):
+        texts["remedy"] = ""
     evidence = known(data["evidence"], dict, "evidence")
     if not all(isinstance(value, (int, float, str)) for value in evidence.values()):
         raise ModelFileError("the evidence of a finding is neither numbers nor text.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from fallline.objective import ModelObjective
 from fallline.rates.constant import Constant
 from fallline.rows._base import Array, Rows
 from fallline.rows.arrays import ArrayRows
+from fallline.rows.columns import table_column
 from fallline.settings import Settings
 from fallline.symptoms._base import Evidence, Overfit
 from fallline.symptoms._pasted import OPTIONS
@@ -23,6 +25,7 @@ from fallline.verdict import Verdict
 
 if TYPE_CHECKING:
     from fallline.auto import Plan
+    from fallline.rows.encoder import Encoder
     from fallline.ruling import Ruling
     from fallline.separation import Separation
     from fallline.stages import Job
@@ -46,7 +49,7 @@ def evidence_before(job: Job, objective: ModelObjective, plan: Plan, history: Hi
         penalised=objective.penalty.value(np.ones(job.rows.n)) > 0.0, resolution=resolution,
         intercept=job.scaling.intercept, loss=loss.name, named=named_in_words(job, loss), weight=job.rows.total_weight,
         in_order=not full and not settings.shuffle, budget=int(min(settings.horizon, 2**53)), tol=settings.tol,
-        source=job.source.source, target=job.summary.target_name,
+        source=job.source.source, columns=_columns(job.source.encoder), target=job.summary.target_name,
     )  # fmt: skip
 
 
@@ -104,12 +107,28 @@ def named_in_words(job: Job, loss: Loss) -> dict[str, str]:
 def _as_options(told: dict[str, str]) -> dict[str, str]:
     """The same for the command line, as far as that can say it."""
     sayable = {name: value for name, value in told.items() if name not in ("bounds", "sample_weight", "offset")}
-    words = {
-        OPTIONS.get(name, name): value.strip("'").replace("\\n", "\n")
-        for name, value in sayable.items()
-        if "fallline." not in value
-    }
+    words = {OPTIONS.get(name, name): _word(value) for name, value in sayable.items() if "fallline." not in value}
     return {"check": "0"} | words  # which is not what the command line does unasked
+
+
+def _word(written: str) -> str:
+    """A text without its quotes and escapes of Python; anything else as it is written."""
+    try:
+        value = ast.literal_eval(written)
+    except (SyntaxError, ValueError):
+        return written
+    return value if isinstance(value, str) else written
+
+
+def _columns(encoder: Encoder | None) -> tuple[str, ...] | None:
+    """The columns of the table, where the names of the columns of X alone do not tell them: of a formula there are none."""
+    if encoder is None:
+        return None
+    if encoder.formula is not None or encoder.numbered:  # nor of vectors
+        return ()
+    if all(table_column(feature) == term.name for term in encoder.columns for feature in term.features):
+        return None
+    return tuple(term.name for term in encoder.columns)
 
 
 def _saturated(objective: ModelObjective, rows: Rows, theta: Array) -> float:

@@ -102,15 +102,15 @@ class Options:
 
 def named(options: Options) -> dict[str, str]:
     """What was asked for other than the usual, by the names of the options; several values a line each."""
+    from fallline.symptoms._pasted import listed
+
     usual, told = Options(target=""), dict[str, str]()
     for f in fields(Options):
         value = getattr(options, f.name)
         if f.name == "target" or value is None or value == getattr(usual, f.name):
             continue
         several = isinstance(value, (tuple, list))
-        told[f.name] = (
-            "\n".join(map(str, value)) if several else f"{value:g}" if isinstance(value, float) else str(value)
-        )
+        told[f.name] = listed(map(str, value)) if several else f"{value:g}" if isinstance(value, float) else str(value)
     return told
 
 

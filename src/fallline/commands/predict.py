@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -31,12 +32,14 @@ def command(
     """Predict every row of the table in FILE with MODEL, a file that `fallline fit` wrote.
 
     Columns may stand in any order, and the target may be there or not. For classes the probability of each is given
-    beside the label.
+    beside the label. Labels and names are written as they are, so that they can be read back: a spreadsheet may take one
+    that begins with = for a formula, and should import such a file as text. On a terminal control characters are escaped.
     """
     from fallline.commands.standard_output import check_standard_output, write_out
     from fallline.commands.training import inputs, opened, until, writable
     from fallline.errors import SettingError
     from fallline.redaction import redacted
+    from fallline.report.cells import for_terminal
     from fallline.report.console import Console
     from fallline.result import load
     from fallline.rows.write import write_csv, write_table
@@ -58,7 +61,8 @@ def command(
     with stopping_gently(program=True) as stopped:
         frames = until(stopped, opened(file, memory, result.encoder.kinds))
         if out is None:
-            write_csv(predictor.frames(frames), write_out)
+            made = predictor.frames(frames)
+            write_csv(for_terminal(made) if sys.stdout.isatty() else made, write_out)
         else:
             write_table(predictor.frames(frames), out)
     for sentence in [] if predictor.report is None else predictor.report.sentences():

@@ -6,7 +6,6 @@ it again or agrees on a terminal; its options are checked as a user's are; those
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from fallline.errors import SchemaError, SettingError
 from fallline.modelvalues import inert, printable
 from fallline.redaction import HIDDEN, redacted, redacted_all
 from fallline.result import Result, load
+from fallline.visible import shell_path, shell_word
 
 KEPT = "command"  # in a Result's settings: where it was trained from, and with which options
 MOST_SHOWN = 1000  # characters of a query that can be agreed to; a longer one must be named
@@ -43,8 +43,8 @@ class Place:
     def words(self) -> str:
         """As a command line has it, without credentials."""
         if self.file is not None:
-            return shlex.quote(redacted(self.file))
-        words = f"--sql {shlex.quote(redacted(self.sql or ''))} --db {shlex.quote(redacted(self.db or ''))}"
+            return shell_path(redacted(self.file))
+        words = f"--sql {shell_word(redacted(self.sql or ''))} --db {shell_word(redacted(self.db or ''))}"
         return f"{words} --external-access" if self.external_access else words
 
 
@@ -80,7 +80,7 @@ def resumed(ctx: click.Context, model: Path, options: Options, place: Place) -> 
 def _agreed(kept: dict[str, Any], model: Path, external_access: bool) -> Place:
     """The place that the model file names, where somebody at a terminal says so."""
     file, sql, db = (kept.get(name) for name in ("file", "sql", "db"))
-    again = f"fallline fit --resume {shlex.quote(str(model))}"
+    again = f"fallline fit --resume {shell_path(str(model))}"
     texts = [text for text in (file, sql, db) if text is not None]
     known = all(isinstance(text, str) for text in texts) and ((sql is None) == (db is None) != (file is None))
     if not known:
@@ -105,7 +105,7 @@ def _agreed(kept: dict[str, Any], model: Path, external_access: bool) -> Place:
 def rows_named(result: Result) -> str:
     """The file that a run was trained on, for a command; another name where it was none."""
     file = result.settings.get(KEPT, {}).get("file")
-    return "new.csv" if file is None else shlex.quote(file)
+    return "new.csv" if file is None else shell_path(file)
 
 
 def going_on(model: Path, result: Result) -> str:
@@ -115,9 +115,9 @@ def going_on(model: Path, result: Result) -> str:
     cache = kept["named"].get("cache")
     return " ".join(
         [
-            f"fallline fit --resume {shlex.quote(str(model))}",
+            f"fallline fit --resume {shell_path(str(model))}",
             place.words(),
-            *([f"--cache {shlex.quote(cache)}"] if cache else []),
+            *([f"--cache {shell_path(cache)}"] if cache else []),
         ]
     )
 

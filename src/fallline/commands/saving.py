@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from fallline.atomic_write import shown
 from fallline.commands.training import drawable, same_file, writable
 from fallline.errors import SettingError
 from fallline.stopping import uninterrupted
+from fallline.visible import shell_path
 
 if TYPE_CHECKING:
     from fallline.report.console import Console
@@ -79,7 +79,7 @@ def _tell_model(console: Console, result: Result, out: Path | None, file: Path |
     if not worth_saving(result):
         console.labelled("saved", "nothing: weights of this run are of no use")
         return
-    model = shlex.quote(str(out))
+    model = shell_path(str(out))
     following = [f"fallline predict {model} {rows_named(result)}", f"fallline report {model}"]
     if str(result.verdict) in GOES_ON and file is not None:
         following[0] = going_on(out, result)

@@ -17,6 +17,7 @@ from fallline.history import History
 from fallline.report.notebook import repr_html
 from fallline.result import Result
 from fallline.verdict import Verdict
+from fallline.visible import visible
 
 Array = NDArray[np.floating]
 
@@ -86,7 +87,7 @@ class Told(BaseEstimator):
         for result in self._runs:
             if result.inference is None:
                 raise SettingError(f"summary: there are no standard errors: {result.no_inference}")
-            title = [result.target_name] if len(self._runs) > 1 else []
+            title = [visible(result.target_name)] if len(self._runs) > 1 else []
             tables.append("\n".join([*title, result.inference.table(level)]))
         return "\n\n".join(tables)
 

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from fallline.visible import visible
+
 REFRESH = 0.2  # seconds between two drawings in place
 LABEL = 13  # columns of the labels at the left
 NARROWEST, WIDEST = 40, 100
@@ -19,6 +21,8 @@ COLOURS = {"good": "green", "bad": "red", "warn": "yellow"}
 @dataclass
 class Console:
     """Writes to standard error. ``plain`` is for screen readers, ``quiet`` leaves only the verdict.
+
+    Nothing that it is given can act on the terminal or forge a line: names of columns, levels and files may be anybody's.
 
     Colour: on a terminal that is not dumb, unless NO_COLOR is set; FORCE_COLOR turns it on anywhere; `color` (a flag)
     wins over both. It never carries meaning alone.
@@ -59,7 +63,7 @@ class Console:
     def line(self, text: str = "") -> None:
         """A line, unless quiet."""
         if not self.quiet:
-            self._write(text)
+            self._write(visible(text))
 
     def labelled(self, label: str, text: str, tone: str = "", always: bool = False, hang: int = 0) -> None:
         """``label        text``, wrapped with the text hanging to the right of the label, `hang` columns further in."""
@@ -67,7 +71,11 @@ class Console:
             return
         lead = f"{label:<{LABEL - 1}} "
         body = textwrap.wrap(
-            text, self.width - LABEL, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
+            visible(text),
+            self.width - LABEL,
+            subsequent_indent=" " * hang,
+            break_long_words=False,
+            break_on_hyphens=False,
         ) or [""]
         if tone and self.color:
             lead = self._styled(lead, f"bold {COLOURS[tone]}")
@@ -98,6 +106,7 @@ class Console:
 
     def _in_place(self, text: str) -> None:
         self._shown = bool(text)
+        text = visible(text)
         self.stream.write("\r" + text[: self.width].ljust(self.width) + ("" if text else "\r"))
         self.stream.flush()
 

@@ -12,6 +12,7 @@ from fallline.atomic_write import write_whole
 from fallline.errors import SettingError
 from fallline.loggers.notebook import in_notebook
 from fallline.report.losses import curve_of, excess_curves, sampled
+from fallline.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +85,7 @@ def compare_curves(results: dict[str, Result], ax: Axes | None = None) -> Axes:
     for i, (name, (passes, excess)) in enumerate(curves.items()):
         axes.plot(
             passes, excess, color=PALETTE[i % len(PALETTE)], ls=styles[i // len(PALETTE) % len(styles)], lw=1.7, ms=7,
-            marker="." if len(passes) <= FEW else "", label=name,
+            marker="." if len(passes) <= FEW else "", label=written(name),
         )  # fmt: skip
     finish(axes, "passes over the data", np.concatenate([excess for _, excess in curves.values()] or [np.empty(0)]))
     axes.set_ylabel("loss above the best, J(theta) - J*")
@@ -115,6 +116,12 @@ def new_axes(ax: Axes | None) -> Axes:
     from matplotlib.figure import Figure  # not pyplot: no window, no state, works without a screen
 
     return Figure(figsize=(7.0, 4.2), layout="constrained").add_subplot()
+
+
+def written(name: str) -> str:
+    """A name as a label of a figure: dollar signs begin no formula, and an underscore does not take it from the legend."""
+    label = visible(name).replace("$", r"\$")
+    return f" {label}" if label.startswith("_") else label
 
 
 def finish(axes: Axes, words: str, loss: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fallline.errors import SettingError
 from fallline.family import suggest
-from fallline.report.figure import BLUE, GREEN, GREY, ORANGE, RED, finish, new_axes
+from fallline.report.figure import BLUE, GREEN, GREY, ORANGE, RED, finish, new_axes, written
 from fallline.report.losses import excess_curves
 from fallline.report.numbers import number
 from fallline.report.surface import surface_of
@@ -53,7 +53,8 @@ def path_figure(result: Result, ax: Axes | None = None, names: tuple[str, str] |
     axes.plot(surface.way_x, surface.way_y, color=BLUE, lw=1.4, marker=dots, ms=6, label="the way of the run")
     axes.plot(surface.way_x[0], surface.way_y[0], "s", color=ORANGE, ms=7, label="start")
     axes.plot(surface.way_x[-1], surface.way_y[-1], "o", color=RED, ms=7, label="end")
-    axes.set(xlabel=f"{surface.names[0]}{surface.units}", ylabel=f"{surface.names[1]}{surface.units}")
+    across, up = (written(name) + surface.units for name in surface.names)
+    axes.set(xlabel=across, ylabel=up)
     axes.set_title(surface.caption, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)

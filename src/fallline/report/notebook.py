@@ -13,6 +13,7 @@ from fallline.report.figure import DECADE
 from fallline.report.losses import curve_in_words, curve_of
 from fallline.report.numbers import count, number, seconds
 from fallline.report.text import check_line, loss_line
+from fallline.visible import visible
 
 if TYPE_CHECKING:
     from fallline.result import Result
@@ -30,7 +31,7 @@ def finding_html(finding: Finding) -> str:
         told += f"<br>done already: {escape(finding.automatic)}"
     if finding.remedy:
         told += f"<br><code>{escape(finding.remedy)}</code>"
-    return f'<div style="max-width:46em;line-height:1.4">{told}</div>'
+    return visible(f'<div style="max-width:46em;line-height:1.4">{told}</div>', lines=True)
 
 
 def repr_html(result: Result) -> str:
@@ -48,11 +49,12 @@ def repr_html(result: Result) -> str:
         for k, v in rows
     )
     found = "".join(f"<li><b>{escape(f.code)}</b> {escape(f.sentence)}</li>" for f in result.findings)
-    return (
+    return visible(
         '<div style="max-width:46em;line-height:1.4">'
         f"<p style='margin:0 0 .4em'><b>{escape(str(result.verdict))}</b> ({escape(str(result.certainty))}): "
         f"{escape(result.sentence)}</p>{curve_svg(result)}{reliability_svg(result)}<table style='border:0'>{table}</table>"
-        f"{f'<ul style=margin:.4em>{found}</ul>' if found else ''}</div>"
+        f"{f'<ul style=margin:.4em>{found}</ul>' if found else ''}</div>",
+        lines=True,
     )
 
 

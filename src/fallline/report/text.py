@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fallline.report.numbers import above_best, count, number, percent, seconds
+from fallline.visible import visible
 
 if TYPE_CHECKING:
     from fallline.result import Result
@@ -71,4 +72,6 @@ def _weights(result: Result) -> str:
 
 
 def _wrap(label: str, text: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent=f"{label:<9}", subsequent_indent=" " * 9, break_long_words=False)
+    return textwrap.fill(
+        visible(text), WIDTH, initial_indent=f"{label:<9}", subsequent_indent=" " * 9, break_long_words=False
+    )

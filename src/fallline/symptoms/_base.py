@@ -13,6 +13,7 @@ import numpy as np
 from fallline.history import History
 from fallline.summary import DataSummary
 from fallline.verdict import Certainty, Verdict
+from fallline.visible import visible
 
 
 class Overfit(NamedTuple):
@@ -67,6 +68,7 @@ class Evidence:
     loss: str = ""  # its name; empty for a user's function
     named: dict[str, str] = field(default_factory=dict)  # settings that were named, in words, for commands to be pasted
     source: str = ""  # the file's name, for commands that can be pasted; empty for arrays
+    columns: tuple[str, ...] | None = None  # of the table, where the names of the columns of X do not tell them
     target: str = "y"
     # how it ended
     verdict: Verdict | None = None
@@ -134,6 +136,11 @@ class Finding:
     evidence: dict[str, float | int | str] = field(default_factory=dict)
     step: int = 0  # since when
     automatic: str = ""  # what fallline has already done about it, or ""
+
+    def __post_init__(self) -> None:
+        """Names in the words for people may be anybody's; in ``evidence``, for programs, they stay as they are."""
+        for part in ("title", "sentence", "remedy", "automatic"):
+            object.__setattr__(self, part, visible(getattr(self, part)))
 
     def to_dict(self) -> dict[str, Any]:
         """For ``--json``: the same object as in ``result.findings``."""

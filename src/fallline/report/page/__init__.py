@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fallline.atomic_write import write_whole
 from fallline.report.page.content import content
+from fallline.visible import visible
 
 if TYPE_CHECKING:
     from fallline.result import Result
@@ -30,7 +31,7 @@ def page(results: dict[str, Result]) -> str:
         for name, kind in (("style", "css"), ("script", "js"))
     }
     parts["made"] = datetime.date.today().isoformat()
-    return template.render(parts)
+    return visible(template.render(parts), lines=True)
 
 
 def write_page(results: dict[str, Result], path: str | Path) -> Path:

@@ -27,6 +27,7 @@ from fallline.report.surface import surface_of
 from fallline.symptoms import MEANINGS, explain, symptoms
 from fallline.symptoms._pasted import remedy
 from fallline.verdict import Verdict
+from fallline.visible import visible
 
 if TYPE_CHECKING:
     from fallline.result import Result
@@ -196,7 +197,8 @@ def _again(r: Result) -> dict[str, Any]:
     pair = surface_of(r).pair if r.path is not None and r.path.shape[1] > 2 else (0, 0)
     lower = [[float(v) for v in row[: i + 1]] for i, row in enumerate(bowl.curvature)]
     told = {
-        "names": list(bowl.names), "centre": bowl.centre.tolist(), "loss": bowl.loss, "slope": bowl.slope.tolist(),
+        "names": [visible(name) for name in bowl.names], "centre": bowl.centre.tolist(), "loss": bowl.loss,
+        "slope": bowl.slope.tolist(),
         "curvature": lower, "start": bowl.start.tolist(), "L": L, "bottom": bowl.bottom[1], "pair": list(pair),
         "shown": sorted(int(k) for k in moved),
     }  # fmt: skip
