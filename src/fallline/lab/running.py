@@ -107,6 +107,10 @@ class Running:
             })  # fmt: skip
         except FalllineError as error:
             self._told.put({"kind": "refused", "sentence": str(error)})
+        except Exception as error:  # or the page would wait for an end that never comes
+            self._told.put(
+                {"kind": "refused", "sentence": f"Something went wrong inside fallline ({type(error).__name__})."}
+            )
         finally:
             self._told.put(None)
 

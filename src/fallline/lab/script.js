@@ -5,8 +5,9 @@
   let lanes = [], ground = null;
   const told = (v) => (v === null || v === undefined ? "infinite" : v === 0 ? "0" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 ? v.toExponential(2) : String(+v.toPrecision(4)));
   const safe = (text) => { const span = document.createElement("span"); span.textContent = text; return span.innerHTML; };
-  const link = (path, query) => `${path}?${new URLSearchParams({ token: known.token, ...query })}`;
+  const link = (path, query) => `${path}?${new URLSearchParams(query)}`;
 
+  history.replaceState(null, "", location.pathname); // the token is in a cookie by now, and not for the address bar
   for (const [key, problem] of Object.entries(known.problems)) at("problem").add(new Option(problem.title, key));
   for (const [name, words] of Object.entries(known.optimizers))
     at("optimizers").insertAdjacentHTML("beforeend", `<label><input type="checkbox" name="optimizer" value="${safe(name)}"${name === "descent" ? " checked" : ""}> ${safe(name)} <span class="soft">${safe(words)}</span></label>`);
