@@ -4,6 +4,10 @@ What is kept lies in a folder named after everything it was made from: every sou
 rules, and the versions of Numba, NumPy and Python. Change a formula and the name changes, so nothing out of date can
 ever be used. (Numba's own cache looks at the file of the kernel alone.) Kernels of a user's own loss or rule are not
 kept: their source may be anywhere, and compiling takes a second.
+
+What Numba keeps are pickles, and reading a pickle runs what its writer wanted. So they are read only from a folder that
+nobody but this user and root can write to or replace (``private.py``), and never from one that is relative to the current
+folder.
 """
 
 from __future__ import annotations
@@ -24,7 +28,8 @@ import numpy as np
 from numba.core.caching import FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
 
-from fallline.kernels import BEGAN
+from fallline.kernels import BEGAN, CompilerOff
+from fallline.kernels.private import is_private, made_private
 from fallline.threads import aside
 
 VARIABLE = "FALLLINE_CACHE_DIR"
@@ -39,9 +44,11 @@ class Kernel:
     """A function, compiled when it is first called with arguments of new types."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        self._seen: set[Any] = set()
+        if numba.config.DISABLE_JIT:  # then njit gives the function back as it is
+            return
         self._kept: Any = numba.njit(nogil=True, error_model="numpy", fastmath=LENIENT)(function)
         self._fresh: Any = numba.njit(nogil=True, error_model="numpy", fastmath=LENIENT)(function)
-        self._seen: set[Any] = set()
         _keep_on_disk(self._kept)
 
     def __call__(self, *args: Any, keep: bool = True) -> Any:
@@ -50,6 +57,10 @@ class Kernel:
         Arguments of new types are compiled for aside from the main thread: Ctrl-C in the middle of that would leave the
         compiler half set up.
         """
+        if numba.config.DISABLE_JIT:
+            raise CompilerOff(
+                "NUMBA_DISABLE_JIT is set, and this data (streamed, or with columns of text) needs compiled code. Unset it."
+            )
         run, kinds = self._kept if keep else self._fresh, (keep, *map(_kind, args))
         if kinds in self._seen:
             return run(*args)
@@ -67,19 +78,20 @@ def _kind(value: Any) -> Any:
 
 
 def cache_folder() -> Path | None:
-    """Where compiled kernels of these very sources are kept; None where nothing can be written.
+    """Where compiled kernels of these very sources are kept; None where there is no place that is this user's alone.
 
     Under ``FALLLINE_CACHE_DIR`` where that is set; else beside the sources; else, where those cannot be written to, in
-    the user's cache folder.
+    the user's cache folder. Without a place, kernels are compiled anew in each process.
     """
     if any(path.stat().st_mtime > BEGAN for path in _sources()):
         return None  # edited since they were imported: what is compiled now is not what the files say
     name = f"kernels-{_digest()}"
     for home in _homes():
         with contextlib.suppress(OSError):
-            (home / name).mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=home / name).close()
-            return home / name
+            made_private(home / name)
+            if is_private(home / name):
+                tempfile.TemporaryFile(dir=home / name).close()
+                return home / name
     return None
 
 
@@ -97,16 +109,19 @@ def clear_kernel_cache() -> int:
 
 
 def _homes() -> list[Path]:
+    """Absolute places alone: a relative one is in whatever folder the program was started from."""
     given = os.environ.get(VARIABLE)
     if given:
-        return [_expanded(given)]
+        return [home for home in (_expanded(given),) if home.is_absolute()]
     if sys.platform == "win32":
-        user = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
+        user = _expanded(os.environ.get("LOCALAPPDATA") or "~/AppData/Local")
     elif sys.platform == "darwin":
-        user = "~/Library/Caches"
+        user = _expanded("~/Library/Caches")
     else:
-        user = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return [PACKAGE / "__pycache__", _expanded(user) / "fallline"]
+        user = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        if not user.is_absolute():  # which the XDG standard says to ignore, as an empty one
+            user = _expanded("~/.cache")
+    return [home for home in (PACKAGE / "__pycache__", user / "fallline") if home.is_absolute()]
 
 
 def _expanded(path: str) -> Path:

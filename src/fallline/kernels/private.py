@@ -1,0 +1,82 @@
+"""Folders that nobody but this user, and root, can write to or put another folder in the place of."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+OTHERS = stat.S_IWGRP | stat.S_IWOTH  # who may write beside the owner
+ANYBODY = stat.S_IRWXG | stat.S_IRWXO
+OWNER_ONLY = 0o700
+MOST_LINKS = 40  # that Linux follows in one path
+
+
+def made_private(folder: Path) -> None:
+    """Make the folder, and those above it that are missing, for this user alone; raises OSError where that cannot be."""
+    for path in reversed([folder, *folder.parents]):
+        if not path.exists():
+            path.mkdir(mode=OWNER_ONLY, exist_ok=True)
+
+
+def is_private(folder: Path) -> bool:
+    """Whether `folder`, what lies in it, and the way to it are this user's or root's, and nobody else can write there.
+
+    Links on the way are followed one by one: each must be of this user or of root, and so must what it leads to. On the way
+    a sticky folder such as /tmp will do, for there nobody can rename what is another's. On Windows, where the profile of a
+    user is private as it is, nothing is looked at. Raises OSError where it cannot be looked at.
+    """
+    if not hasattr(os, "geteuid"):
+        return True
+    *way, last = _way(folder)
+    if not all(map(_may_lead, way)) or not _ours(last.lstat()):
+        return False
+    closed = not last.lstat().st_mode & ANYBODY  # nobody else can enter, so modes within are of no account
+    return all(_ours(found, closed) for found in _contents(last))
+
+
+def _way(path: Path) -> Iterator[Path]:
+    """Every folder and link that opening `path` passes, the root first, what it comes to last."""
+    at, parts, links = Path(path.anchor), list(path.parts[1:]), 0
+    yield at
+    while parts:
+        part = parts.pop(0)
+        if part == "..":
+            at = at.parent
+            continue
+        step = at / part
+        yield step
+        if not step.is_symlink():
+            at = step
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            raise OSError(f"{path}: too many links")
+        target = Path(os.readlink(step))
+        at = Path(target.anchor) if target.is_absolute() else at
+        parts = [*target.parts[bool(target.anchor) :], *parts]
+    yield at
+
+
+def _contents(folder: Path) -> Iterator[os.stat_result]:
+    for top, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(top, name)
+            try:
+                yield path.lstat()
+            except FileNotFoundError:  # another process has just replaced this file of its own
+                continue
+
+
+def _may_lead(path: Path) -> bool:
+    found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):  # its mode says nothing
+        return found.st_uid in (0, os.geteuid())
+    return _ours(found, closed=bool(found.st_mode & stat.S_ISVTX))
+
+
+def _ours(found: os.stat_result, closed: bool = False) -> bool:
+    """Whether it is a folder or a file of this user or of root that others cannot write to; `closed`: or replace."""
+    own = found.st_uid in (0, os.geteuid()) and (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode))
+    return own and (closed or not found.st_mode & OTHERS)
