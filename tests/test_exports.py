@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import sqlite3
 
 import duckdb
@@ -194,3 +195,55 @@ def test_shares_levels_like_our_own_words_and_awkward_names():
     named = pl.DataFrame(IRIS, schema=["z0", "z1", "fallline_z0", "FALLLINE_Z_1"])
     model = fallline.fit(named.with_columns(y=pl.Series(NAMES)), "y", l2=1e-3)
     assert list(in_duckdb(named, model.to_sql())) == list(model.predict(named))
+
+
+STRANGE = [
+    "it's",
+    "\\",
+    "\\' OR 1=1 --",
+    "a\nb",
+    "\x1b[2J",
+    "\u202e",
+    "=cmd|' /C calc'!A0",
+    "",
+    '"',
+    "'; DROP TABLE t; --",
+]
+
+
+def test_whatever_names_and_levels_are_the_sql_is_the_model():
+    """Quotes, backslashes, line ends, controls, comments: in DuckDB and in SQLite, and no backslash within quotes."""
+    m = 60 * len(STRANGE)
+    column = "we\"ird\\'\n\x1b]; --"
+    effect = np.arange(m) % len(STRANGE)
+    cells = {column: [STRANGE[k] for k in effect], "a=b": rng.normal(size=m), "-x": rng.normal(size=m)}
+    frame = pl.DataFrame(cells | {"y": effect + rng.normal(size=m)})
+    model = fallline.fit(frame, "y")
+    assert_allclose(in_duckdb(frame, model.to_sql()), model.predict(frame), rtol=1e-9)
+    with sqlite3.connect(":memory:") as base:
+        names = ", ".join('"' + name.replace('"', '""') + '"' for name in frame.columns)
+        base.execute(f"CREATE TABLE t ({names})")
+        base.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", frame.rows())
+        told = [row[0] for row in base.execute(f"SELECT {model.to_sql('sqlite')} FROM t")]
+    base.close()
+    assert_allclose(told, model.predict(frame), rtol=1e-9)
+    assert not re.search(r"'[^']*\\[^']*'", model.to_sql().replace(column.replace('"', '""'), ""))
+    labels = frame.with_columns(y=pl.Series([STRANGE[k % 3] for k in effect]))
+    classes = fallline.fit(labels, "y", l2=1e-2)
+    assert list(in_duckdb(labels, classes.to_sql())) == list(classes.predict(labels))
+
+
+def test_whatever_names_and_labels_are_onnx_and_json_have_them():
+    names = ["a\nb", '<x>"\x1b', "\u202e"]
+    model = fallline.fit(X, np.where(Z > 0, STRANGE[1], STRANGE[4]), loss="logistic", l2=0.01, feature_names=names)
+    made = session(model.to_onnx())
+    assert (made.run(None, {"X": X.astype(np.float32)})[0] == model.predict(X)).mean() > 0.99
+    assert json.loads(made.get_modelmeta().custom_metadata_map["columns"]) == names
+    assert list(json.loads(model.to_json())["coefficients"]) == names
+    for name in ("a\0b", "a\ud800"):
+        odd = fallline.fit(X, Z, feature_names=[name, "b", "c"], target_name=name)
+        with pytest.raises(SettingError, match="which no database can; rename it"):
+            odd.to_sql()
+        assert list(json.loads(odd.to_json())["coefficients"])[0] == name
+    with pytest.raises(SettingError, match="half of a surrogate pair, which ONNX cannot"):
+        odd.to_onnx()

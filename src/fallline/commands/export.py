@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -24,6 +25,7 @@ def command(model: Path, form: str, out: Path | None) -> None:
     from fallline.commands.training import writable
     from fallline.errors import SettingError
     from fallline.result import load
+    from fallline.visible import visible
 
     if out is not None:
         writable(out, model)
@@ -38,6 +40,10 @@ def command(model: Path, form: str, out: Path | None) -> None:
     text = result.to_json() if form == "json" else result.to_sql("sqlite" if form == "sqlite" else "ansi")
     data = (text + "\n").encode()
     if out is None:
+        if sys.stdout.isatty() and visible(text, lines=form == "json") != text:
+            raise SettingError(
+                "--to: names in it hold control characters, which a terminal would act on; use --out or a pipe."
+            )
         write_out(data)
     else:
         write_whole(out, data)

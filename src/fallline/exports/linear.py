@@ -68,8 +68,8 @@ class Exports(abc.ABC):
         """The model as an ONNX graph, an ``onnx.ModelProto``. Needs the extra ``fallline[onnx]``. Written to `path` if given.
 
         Input ``X`` (m, n) of `dtype` (``"float32"`` or ``"float64"``), the columns in the order of ``feature_names``: of
-        a model of a table these are the encoded columns. Outputs: ``prediction`` (m,), or for classes ``label`` (m,) and
-        ``probabilities`` (m, K).
+        a model of a table these are the encoded columns; the property ``columns`` has their names as a JSON list. Outputs:
+        ``prediction`` (m,), or for classes ``label`` (m,) and ``probabilities`` (m, K).
         """
         from fallline.exports.to_onnx import to_onnx
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def to_onnx(model: Linear, path: str | Path | None = None, dtype: str = "float32
         graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="fallline", producer_version=__version__
     )
     proto.ir_version = IR
-    helper.set_model_props(proto, {"columns": "\n".join(model.names), "loss": model.loss, "target": model.target})
+    helper.set_model_props(proto, _properties(model))
     onnx.checker.check_model(proto)
     if path is not None:
         write_whole(path, proto.SerializeToString())
@@ -98,6 +99,18 @@ def constant_zero(node: Any, constant: Any, kind: Any) -> str:
     return str(zero)
 
 
+def _properties(model: Linear) -> dict[str, str]:
+    """What the graph is of; the names of the columns as a JSON list, for a name may hold whatever would part them."""
+    return {"columns": json.dumps(model.names), "loss": model.loss, "target": _text(model.target).decode()}
+
+
+def _text(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise SettingError(f"to_onnx: {text!r} holds half of a surrogate pair, which ONNX cannot; rename it.") from None
+
+
 def _labels(classes: tuple[Any, ...]) -> tuple[list[Any], int]:
     from onnx import TensorProto
 
@@ -107,4 +120,4 @@ def _labels(classes: tuple[Any, ...]) -> tuple[list[Any], int]:
         return [int(label) for label in classes], TensorProto.INT64
     if all(isinstance(label, (int, float)) for label in classes):
         return [float(label) for label in classes], TensorProto.DOUBLE
-    return [str(label).encode() for label in classes], TensorProto.STRING
+    return [_text(str(label)) for label in classes], TensorProto.STRING

@@ -28,14 +28,14 @@ def to_sql(model: Linear, dialect: str = "ansi") -> str:
         raise SettingError("to_sql: a model of several outputs is several expressions; export one output at a time.")
     scores = [_score(model, k, dialect) for k in range(model.coef.shape[1])]
     if model.classes is not None and len(scores) > 1:
-        return _label(scores, model.classes, model.names)
+        return _label(scores, model.classes, model.names, dialect)
     z = scores[0]
     if model.link == "log":
         return f"EXP({z})"
     if model.link == "logit":  # far below zero EXP(-z) would overflow, which is an error in SQL
         return f"1.0e0 / (1.0e0 + EXP(-1.0e0 * {_most(z, dialect)}))"
     if model.link == "margin" and model.classes is not None:
-        first, second = (literal(label) for label in model.classes)
+        first, second = (literal(label, dialect) for label in model.classes)
         return f"CASE WHEN {z} > 0 THEN {second} ELSE {first} END"
     return z
 
@@ -45,7 +45,7 @@ def _most(z: str, dialect: str) -> str:
     return f"{low}(-700.0e0, {high}(700.0e0, {z}))"
 
 
-def _label(scores: list[str], classes: tuple[Any, ...], columns: tuple[str, ...]) -> str:
+def _label(scores: list[str], classes: tuple[Any, ...], columns: tuple[str, ...], dialect: str) -> str:
     """The class of the highest score; of equal ones the first."""
     z = "fallline_z"
     while any(column.lower().startswith(z) for column in columns):  # some databases prefer a column of that name
@@ -54,8 +54,8 @@ def _label(scores: list[str], classes: tuple[Any, ...], columns: tuple[str, ...]
     ways = []
     for k in range(len(scores) - 1):
         beaten = " AND ".join(f"{z}{k} {'>' if j < k else '>='} {z}{j}" for j in range(len(scores)) if j != k)
-        ways.append(f"WHEN {beaten} THEN {literal(classes[k])}")
-    return f"(SELECT CASE {' '.join(ways)} ELSE {literal(classes[-1])} END FROM (SELECT {inner}) AS scores)"
+        ways.append(f"WHEN {beaten} THEN {literal(classes[k], dialect)}")
+    return f"(SELECT CASE {' '.join(ways)} ELSE {literal(classes[-1], dialect)} END FROM (SELECT {inner}) AS scores)"
 
 
 def _score(model: Linear, k: int, dialect: str) -> str:
@@ -91,7 +91,7 @@ def _terms(column: Term, w: Any, cell: str, dialect: str) -> list[str]:
             "levels=5000 (--levels 5000), or export to ONNX, which takes the encoded columns."
         )
     if isinstance(column, Levels):
-        return [_level_term(column, w, cell)]
+        return [_level_term(column, w, cell, dialect)]
     assert isinstance(column, Moment)
     if dialect == "sqlite":
         raise SettingError(f"to_sql: column '{column.name}' holds dates, which SQLite has no type for.")
@@ -122,13 +122,13 @@ def _number_terms(column: Number, w: Any, cell: str, dialect: str) -> list[str]:
     return terms
 
 
-def _level_term(column: Levels, w: Any, cell: str) -> str:
+def _level_term(column: Levels, w: Any, cell: str, dialect: str) -> str:
     weights = _weights(column, w)
     ways = [f"WHEN {cell} IS NULL THEN {_number(weights.get(column.for_holes, 0.0))}"]
     if column.reference not in (None, MISSING):
-        ways.append(f"WHEN {cell} = {literal(column.reference)} THEN 0.0e0")
+        ways.append(f"WHEN {cell} = {literal(column.reference, dialect)} THEN 0.0e0")
     ways += [
-        f"WHEN {cell} = {literal(level)} THEN {_number(weights[level])}" for level in column.levels
+        f"WHEN {cell} = {literal(level, dialect)} THEN {_number(weights[level])}" for level in column.levels
     ]  # "(other)" may be text
     return f"CASE {' '.join(ways)} ELSE {_number(weights.get(column.for_others, 0.0))} END"
 
@@ -159,16 +159,31 @@ def _part_terms(whole: Moment, part: Number | Levels, w: Any, cell: str) -> list
 
 def name(column: str) -> str:
     """A column's name, quoted."""
-    return '"' + column.replace('"', '""') + '"'
+    return '"' + _storable(column).replace('"', '""') + '"'
 
 
-def literal(value: Any) -> str:
-    """A value as SQL writes it."""
+def literal(value: Any, dialect: str) -> str:
+    """A value as SQL writes it.
+
+    A backslash stands outside of the quotes: to some databases (Snowflake, MySQL) it is an escape within them, and a text
+    that ends in one would not end there.
+    """
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, (int, float)):
         return repr(value)
-    return "'" + str(value).replace("'", "''") + "'"
+    if dialect == "sqlite":
+        return "'" + _storable(str(value)).replace("'", "''") + "'"
+    words = ["'" + part.replace("'", "''") + "'" for part in _storable(str(value)).split("\\")]
+    return words[0] if len(words) == 1 else f"({' || CHR(92) || '.join(words)})"
+
+
+def _storable(text: str) -> str:
+    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise SettingError(
+            f"to_sql: {text!r} holds a NUL or half of a surrogate pair, which no database can; rename it."
+        )
+    return text
 
 
 def _number(value: Any) -> str:
