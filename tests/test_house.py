@@ -181,6 +181,26 @@ def test_every_dependency_has_its_paragraph_in_the_decisions() -> None:
     assert [name for name in wanted if f"**{name}**" not in decisions] == []
 
 
+def test_every_lower_bound_is_what_the_oldest_environment_has() -> None:
+    """Of the dependencies and of every extra that users have, but torch; and each of them has a lower bound."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    extras = re.search(r"^oldest_extras=(\S+)$", ci, re.M)
+    assert extras is not None
+    named = extras[1].split(",")
+    assert set(project["optional-dependencies"]) - set(named) == {"torch", "dev", "oracles", "docs"}
+    told = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "lower_bounds.py", *named],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.splitlines()
+    assert {"polars==1.37", "scikit-learn==1.6.1", "duckdb==1.2", "pytest==8.3.2"} <= set(told)
+    words = [*project["dependencies"], *(word for name in named for word in project["optional-dependencies"][name])]
+    assert {re.split(r"[\[<>=]", word)[0] for word in words} == {line.partition("==")[0] for line in told}
+
+
 def test_the_demo_data_is_what_its_note_says() -> None:
     import hashlib
 
