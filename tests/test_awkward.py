@@ -88,7 +88,9 @@ def test_sparse_columns_far_from_zero() -> None:
     y = (X[:, 1] - X[:, 0]) * 1e3 + noise
     dense, sparse = fallline.fit(X, y), fallline.fit(sp.csr_matrix(X), y)
     assert sparse.best_loss == pytest.approx(dense.best_loss, rel=1e-5) and str(dense.certainty) == "proved"
-    assert sparse.gap is not None and sparse.gap < 2e-6 * sparse.best_loss  # J itself is known no better, at weights of 1,000
+    assert (
+        sparse.gap is not None and sparse.gap < 2e-6 * sparse.best_loss
+    )  # J itself is known no better, at weights of 1,000
 
 
 def test_rows_without_weight_are_absent_whatever_is_in_them() -> None:
