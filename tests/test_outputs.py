@@ -159,6 +159,7 @@ def press(times: int = 1) -> Callable[..., None]:
         for _ in range(times):
             os.kill(os.getpid(), signal.SIGINT)
 
+    do.__name__ = f"press {times}"
     return do
 
 
@@ -170,7 +171,7 @@ def refuse(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(("where", "what", "code"), [
     ("picture", press(2), 0), ("picture", refuse, 7), ("verdict", press(), 1), ("verdict", press(2), 1),
     ("saving", press(), 0), ("saving", press(2), 0), ("closing", press(2), 0),
-], ids=str)  # fmt: skip
+], ids=lambda value: getattr(value, "__name__", str(value)))  # fmt: skip
 def test_whatever_comes_after_training_keeps_the_model(
     where: str, what: Callable[..., None], code: int, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
