@@ -49,10 +49,10 @@ def false_of(seed: int, folder: Path) -> str:
         told.append(f"bound {result.gap!r}, yet J can fall by {can_fall!r}")
     if str(result.verdict) == "converged" and result.gap is None:
         told.append("converged without a bound")
-    within = fit.running.get("tol", 1e-6) * 1.01 * abs(float(lowest)) + 1e-12 * result.baseline_loss
-    if str(result.verdict) == "converged" and can_fall > max(within, 1e-300):
-        told.append(f"converged at {float(J)!r}, {can_fall!r} above {float(lowest)!r}")
     rounding = 1e-13 * abs(result.baseline_loss) + float(spoilt_by_rounding(problem, result))
+    within = fit.running.get("tol", 1e-6) * 1.01 * abs(float(lowest)) + 1e-12 * result.baseline_loss
+    if str(result.verdict) == "converged" and can_fall > max(within, rounding):
+        told.append(f"converged at {float(J)!r}, {can_fall!r} above {float(lowest)!r}")
     if abs(float(J) - result.best_loss) > 1e-9 * abs(result.best_loss) + rounding:
         told.append(f"best_loss {result.best_loss!r} of weights whose J is {float(J)!r}")
     gaps, losses = result.history.gap, result.history.full_loss

@@ -596,7 +596,7 @@ def test_a_journal_answers_no_other_question(file: Path, tmp_path: Path, monkeyp
 
     def rows() -> Any:
         prepared = prepare(as_source(file), Asked("y", memory=SMALL, cache=tmp_path))
-        prepared.rows.begin("a")
+        prepared.rows.begin(lambda: "a")
         prepared.close(finished=False)
         return prepared.rows
 

@@ -61,7 +61,7 @@ def conclude_model(
         run.ending = run.ending._replace(gap=None)
         run.history.forget_gaps()
     coef, intercept, theta, J, gap = _as_returned(objective, job, theta, J, gap)
-    rounding = loss_rounding(objective, theta, _few(job))
+    rounding = loss_rounding(objective, theta, J, _few(job))
     gap = None if gap is None else gap + rounding
     small = rounding <= max(NOTHING * stage.worst, MORE * stage.resolution)
     floor = stage.floor + (rounding if small else 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -247,7 +248,7 @@ def train_rows(
         check_inference(form, settings.penalty, settings.batch_size)
     rows = with_usual_weights(rows, settings.inference)
     held = None if held is None else with_usual_weights(held, settings.inference)
-    rows.begin(settings.path(form))
+    rows.begin(functools.partial(settings.path, form))
     if not settings.shuffle and not isinstance(rows, ArrayRows):
         raise SettingError(
             "shuffle=False: rows of a table larger than memory are scattered when it is read. Leave it out."

@@ -105,11 +105,12 @@ def terms_of(objective: ModelObjective, theta: Array, batch: Batch) -> Array:
 
 
 @quiet
-def loss_rounding(objective: ModelObjective, theta: Array, rows: Rows) -> float:
+def loss_rounding(objective: ModelObjective, theta: Array, J: float, rows: Rows) -> float:
     """What rounding does to J at theta: to first order in the slopes and, where these vanish, to second order.
 
-    Each prediction of `rows` is made again in long double; where that is no longer than double, it is taken to be off by a
-    rounding of its terms. Such errors of many rows add up as a random walk does, of which three standard deviations are told.
+    `rows` are some that stand for all. Each of their predictions is made again in long double; where that is no longer than
+    double, it is taken to be off by a rounding of its terms. Such errors of many rows add up as a random walk does, of which
+    three standard deviations are told.
     """
 
     def part(batch: Batch) -> tuple[float, float, float]:
@@ -127,7 +128,6 @@ def loss_rounding(objective: ModelObjective, theta: Array, rows: Rows) -> float:
 
     common, squares, second = rows.sum(part, width=theta[0].size ** 2)
     w, _ = objective.scaling.split(theta)
-    J = objective.value(theta, rows)
     return (
         abs(common) + DEVIATIONS * math.sqrt(squares) + second + ROUNDINGS * EPS * (abs(J) + objective.penalty.value(w))
     )

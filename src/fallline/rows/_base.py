@@ -134,10 +134,10 @@ class Rows(abc.ABC):
             pull += batch.X.T @ own
         return G, pull
 
-    def begin(self, settings: str | None) -> None:
-        """A run with these settings begins: rows that keep a journal take up that of an earlier one.
+    def begin(self, settings: Callable[[], str | None]) -> None:
+        """A run begins: rows that keep a journal take up that of an earlier one with the same settings.
 
-        None: the settings cannot be told from others, so nothing is kept.
+        `settings` gives their digest; None: they cannot be told from others, so nothing is kept.
         """
         return None
 

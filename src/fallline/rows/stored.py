@@ -85,9 +85,9 @@ class StoredRows(Rows):
         # A run may take another way than the one that was killed (a budget of time, Ctrl-C): a key must answer nothing else.
         return self.journal.remembered(f"{what} {identity(*of)}", make, like)
 
-    def begin(self, settings: str | None) -> None:
+    def begin(self, settings: Callable[[], str | None]) -> None:
         if self.journal is not None:
-            self.journal.begin(settings)
+            self.journal.begin(settings())
 
     def gram(self, c: Array) -> tuple[Array, Array]:
         G, pull = np.zeros((self.n, self.n)), np.zeros(self.n)
