@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fallline.continuation import train_stages
 from fallline.losses.squared import Squared
 from fallline.penalties._base import Penalty
+from fallline.rounding import EPS
 from fallline.rows.arrays import ArrayRows
 from fallline.rows.compress import BLOCK_ROWS, stacked
 from fallline.scaling import NO_SPREAD, Scaling
@@ -27,6 +28,8 @@ from fallline.summary import ROUND_OFF, Provenance, summarise
 
 Array = NDArray[np.floating]
 
+ROUNDINGS = 10.0  # of a column, that a QR factorisation by blocks leaves, with some room (Higham 2002, section 19.3)
+PROVED = 1e-6  # of J: a bound above that, and above the tolerance, is none
 MOST_COLUMNS = 2000  # the factor is a square of so many numbers, and each piece costs a QR of it
 
 
@@ -76,7 +79,18 @@ class ExactStream:
         stage = train_stages(job, form, np.zeros(n))
         coef, _ = scaling.outward(stage.run.best.theta)
         coef = penalty.project(coef)
+        ending, J = stage.run.ending, stage.run.best.J
+        if ending.gap is not None:
+            gap = ending.gap + self._rounding(coef, k, J)
+            known = gap <= max(tol, PROVED) * J or gap <= ROUND_OFF * float(spread[b]) ** 2
+            stage.run.ending = ending._replace(gap=gap if known else None)
         return coef, float(mean[b] - mean[1 : n + 1] @ coef) if intercept else 0.0, stage
+
+    def _rounding(self, coef: Array, k: int, J: float) -> float:
+        """What the rounding of R does to J: each column of it is that of rows which are off by a rounding of the column."""
+        rms = np.sqrt(np.square(self.R).sum(axis=0) / self.total)
+        off = ROUNDINGS * EPS * float(rms[1 + self.n + k] + rms[1 : 1 + self.n] @ np.abs(coef))
+        return off * math.sqrt(2.0 * J) + off**2
 
 
 def aged(stream: Any, m: int, weight: Array | None) -> tuple[float, Array]:
