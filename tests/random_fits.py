@@ -18,6 +18,7 @@ COLUMNS = (
     "plain", "scaled", "dependent", "nearly dependent", "constant", "counts", "far", "one-hot", "heavy", "sparse", "pure levels",
     "wide",
 )  # fmt: skip
+MEMORY = 5000  # bytes for rows, which then lie on disk
 RULES = ("lbfgs", "descent", "accelerated", "nesterov", "momentum", "adam", "rmsprop", "adamw", "averaged sgd")
 
 
@@ -54,7 +55,7 @@ class RandomFit:
                 options[name] = name
         path = folder / f"{self.seed}.parquet"
         table.write_parquet(path)
-        return fallline.fit(path, "y", loss=loss, **options, **running, memory="1MB")
+        return fallline.fit(path, "y", loss=loss, **options, **running, memory=MEMORY)
 
     def problem(self) -> Problem:
         of = self.options

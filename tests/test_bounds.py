@@ -15,12 +15,21 @@ import numpy as np
 import pytest
 
 import fallline
+from fallline.tables import asked
 from independent_solver import PRECISE
 from random_fits import drawn
 
 LONG = bool(os.environ.get("FALLLINE_LONG_TESTS"))
 CHUNK = 20
 CHUNKS = 500 if LONG else 8
+
+
+@pytest.fixture(autouse=True)
+def anything_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Budgets may be tiny, and the cache is the test's own."""
+    monkeypatch.setattr(asked, "LEAST_MEMORY", 1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
 
 pytestmark = [
     pytest.mark.slow,
