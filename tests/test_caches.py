@@ -483,7 +483,7 @@ def test_a_killed_run_is_found_again_when_no_memory_was_named(file: Path, monkey
     source = as_source(file)
     names = set()
     for free in (1_000, 2_000):
-        monkeypatch.setattr(asked, "_free", lambda free=free: free)
+        monkeypatch.setattr(asked, "free_memory", lambda free=free: free)
         names.add(Cache.of(source, Asked("y")).digest)
     assert len(names) == 1 and None not in names
     assert Cache.of(source, Asked("y", memory=SMALL)).digest not in names

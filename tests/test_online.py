@@ -305,7 +305,7 @@ def test_what_is_wrong_is_said():
         GDRegressor("poisson").partial_fit(X, y - 1.0)
     with pytest.warns(UserWarning, match="begins anew"):
         GDRegressor().fit(X, y).partial_fit(X, y)
-    with pytest.raises(DataError, match="zero or more; row 1 is not"):
+    with pytest.raises(DataError, match="zero or more; it is less in 1 row .first: row 1."):
         GDRegressor().partial_fit(X[:2], y[:2], sample_weight=[1.0, -1.0])
     again = GDRegressor().partial_fit(X, y)
     before = again.coef_.copy()

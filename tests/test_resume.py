@@ -120,7 +120,7 @@ ODD: dict[str, tuple[Any, ...]] = {
     "check": (1.0, -0.1, 2, {"$float": "nan"}, "0.2"), "early_stopping": (3,), "inference": ("x",),
     "tol": (-1, {"$float": "nan"}), "max_passes": (-1, "9"), "max_seconds": (-1, None), "seed": (-1, 1.5, None),
     "shuffle": (None,), "auto_fix": ("",),
-    "memory": (3, "1..2GB", "1KB", "9" * 400), "reference": (["rarest"], "none"), "levels": (3, "hash:1", "9" * 5000),
+    "memory": (3, "1..2GB", "1KB", "9GBGB"), "reference": (["rarest"], "none"), "levels": (3, "hash:1", "9" * 5000),
 }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def conclude_model(
     rounding = loss_rounding(objective, theta, J, _few(job))
     gap = None if gap is None else gap + rounding
     small = rounding <= max(NOTHING * stage.worst, MORE * stage.resolution)
-    floor = stage.floor + (rounding if small else 0.0)
+    floor = stage.floor + (2.0 * rounding if small else 0.0)  # once in the bound, once in a difference of two losses
     run.history.widen_gaps(rounding)
     if gap is not None and len(run.history) and abs(run.history.full_loss[-1] - J) <= max(ROUNDED * abs(J), rounding):
         run.history.amend(gap=gap)  # where it ended; the best may have been before

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 PAGE = 2 << 20  # bytes of a column that are unpacked at a time: a page and a dictionary of 1 MB each, by most writers
+BUFFER = 1 << 18  # bytes that are read of a column at a time; else a whole column of a row group is
 MOST_PAGES = 128 << 20  # bytes of the open pages of all columns; 60 columns of 1,048,576 rows took 165 MB
 LEAST_ROWS = 1_000  # of a frame
 CELL = 16  # bytes of a cell in memory, about
@@ -41,7 +42,7 @@ def parquet_frames(files: Sequence[Path], schema: Mapping[str, Any], room: int) 
     names = list(schema)
     rows = max(LEAST_ROWS, room // (CELL * max(1, len(names))))
     for path in files:
-        with parquet.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
+        with parquet.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as file:
             for group in range(file.num_row_groups):
                 sizes = _sizes(file.metadata.row_group(group), names)
                 if sum(min(size, PAGE) for size in sizes.values()) <= MOST_PAGES:
