@@ -480,7 +480,7 @@ def test_a_newer_version(saved: Path) -> None:
     close(saved, sealed | {"format": "1"}, tensors, seal=False)
     says(saved, "format is '1'")
     close(saved, sealed | {"format": 8, "library": "\x1b[31mred\n"}, tensors, seal=False)
-    says(saved, r"fallline \?\[31mred\?")
+    says(saved, r"fallline \\x1b\[31mred\\n")
 
 
 def test_damage_is_told_by_the_checksum(saved: Path) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fallline.errors import OutputError, SettingError, SettingTypeError
+from fallline.visible import shortened
 
 WRITE_ERRORS: Final = {
     errno.ENOSPC: "the disk is full",
@@ -58,8 +59,7 @@ def as_path(path: Any) -> Path:
 
 def shown(path: Any) -> str:
     """A path for a message: on one line, and shortened in the middle."""
-    text = "".join(c if c.isprintable() else "?" for c in str(path))
-    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME // 2]}...{text[3 - LONGEST_NAME // 2 :]}"
+    return shortened(str(path), LONGEST_NAME)
 
 
 def why_not(error: OSError) -> str:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from fallline.visible import visible
+from fallline.visible import shortened
 
 if TYPE_CHECKING:
     from fallline.symptoms._base import Finding
@@ -29,22 +29,6 @@ if TYPE_CHECKING:
 
 MOST_LETTERS: Final = 300  # of a message, its code included: a few lines of a terminal
 KEPT_AT_THE_END: Final = 120  # letters of a longer message: most often what to do
-
-
-def one_line(text: str, most: int = MOST_LETTERS) -> str:
-    r"""`text` in one line of at most `most` letters: control characters are escaped, and the middle is left out.
-
-    Names of columns, cells and files stand in messages as they are, and may be of any length.
-
-    >>> one_line("a\nb"), len(one_line("x" * 1000))
-    ('a\\nb', 300)
-    """
-    if len(text) > 2 * most:  # nothing of the rest is shown, so that ten million letters need not be looked at
-        text = f"{text[:most]}{text[-most:]}"
-    plain = visible(text)
-    if len(plain) <= most:
-        return plain
-    return f"{plain[: most - KEPT_AT_THE_END - 5]} ... {plain[-KEPT_AT_THE_END:]}"
 
 
 class FalllineError(Exception):
@@ -62,7 +46,7 @@ class FalllineError(Exception):
 
     def __str__(self) -> str:
         told = super().__str__()
-        return one_line(f"{self.code}: {told}" if self.code else told)
+        return shortened(f"{self.code}: {told}" if self.code else told, MOST_LETTERS, KEPT_AT_THE_END)
 
     @property
     def finding(self) -> Finding | None:

@@ -14,7 +14,8 @@ import numpy as np
 from fallline.bowl import Bowl, usable
 from fallline.errors import ModelFileError
 from fallline.history import History
-from fallline.modelvalues import known, number_of, printable
+from fallline.modelvalues import known, number_of
+from fallline.visible import shortened
 
 MOST_WHOLE = 2**53  # of counts: up to here float64 knows whole numbers, and no computer counts further
 MOST_INTEGER = 10**300  # of any whole number: the next powers of ten are no float64
@@ -44,7 +45,7 @@ def check_plain(model: Any) -> None:
 def whole_of(value: Any, name: str) -> int:
     """A count."""
     if not 0 <= known(value, int, name) <= MOST_WHOLE:
-        raise ModelFileError(f"{name} is {printable(repr(value))}, which is no count.")
+        raise ModelFileError(f"{name} is {shortened(repr(value))}, which is no count.")
     return int(value)
 
 

@@ -26,7 +26,8 @@ from fallline import __version__
 from fallline.atomic_write import as_path, write_whole
 from fallline.errors import ModelFileError
 from fallline.modelparts import Tensors, put_together, take_apart
-from fallline.modelvalues import known, printable
+from fallline.modelvalues import known
+from fallline.visible import shortened
 
 if TYPE_CHECKING:
     from fallline.result import Result
@@ -77,7 +78,7 @@ def load_model(path: str | Path) -> dict[str, Any]:
     try:
         return put_together(*_read(target))
     except ModelFileError as error:
-        raise ModelFileError(f"{target}: {printable(str(error), MOST_TOLD)}") from None
+        raise ModelFileError(f"{target}: {shortened(str(error), MOST_TOLD)}") from None
     except OSError as error:
         raise ModelFileError(f"{target}: cannot be read ({error.strerror or error}).") from None
     except MemoryError:
@@ -85,7 +86,7 @@ def load_model(path: str | Path) -> dict[str, Any]:
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         # Every part is a stranger's word: what does not fit is the file's fault, and no reason to crash.
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise ModelFileError(f"{target}: damaged, or not written by fallline ({printable(what)}).") from None
+        raise ModelFileError(f"{target}: damaged, or not written by fallline ({shortened(what)}).") from None
 
 
 def _dumps(value: Any) -> str:
@@ -137,7 +138,7 @@ def _sealed(header: bytes) -> tuple[dict[str, Any], int]:
     if text is None:
         raise ModelFileError("this is a safetensors file, but not one of a fallline model.")
     sealed = json.loads(text)
-    written, library = known(sealed["format"], int, "format"), printable(str(sealed["library"]))
+    written, library = known(sealed["format"], int, "format"), shortened(str(sealed["library"]))
     if not OLDEST <= written <= FORMAT:
         raise ModelFileError(
             f"this model was written by fallline {library} (format {written}); this is fallline {__version__}, which "
@@ -146,7 +147,7 @@ def _sealed(header: bytes) -> tuple[dict[str, Any], int]:
     for name, part in parts.items():
         if part["dtype"] not in ("F32", "F64"):
             raise ModelFileError(
-                f"its array '{printable(name)}' is of {printable(str(part['dtype']))}, not F32 or F64."
+                f"its array '{shortened(name)}' is of {shortened(str(part['dtype']))}, not F32 or F64."
             )
     return sealed, max((int(part["data_offsets"][1]) for part in parts.values()), default=0)
 
@@ -168,5 +169,5 @@ def _tensors(data: bytes) -> Tensors:
     try:
         tensors = load(data)
     except SafetensorError as error:
-        raise ModelFileError(f"the file is damaged ({printable(str(error))}).") from None
+        raise ModelFileError(f"the file is damaged ({shortened(str(error))}).") from None
     return {name: tensor.astype(tensor.dtype.newbyteorder("="), copy=False) for name, tensor in tensors.items()}

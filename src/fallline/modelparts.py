@@ -38,7 +38,6 @@ from fallline.modelvalues import (
     names_of,
     number_of,
     pack,
-    printable,
     storable,
     unpack,
 )  # fmt: skip
@@ -50,6 +49,7 @@ from fallline.symptoms import diagnose
 from fallline.symptoms._base import Evidence, Finding
 from fallline.symptoms._pasted import pasteable
 from fallline.verdict import Certainty, Verdict
+from fallline.visible import shortened
 
 if TYPE_CHECKING:
     from fallline.result import Result
@@ -217,7 +217,7 @@ def _checked(kind: Any, data: Any, name: str) -> dict[str, Any]:
     hints |= {"verdict": str | None, "overfit": tuple | None, "arrived": tuple | None}  # as JSON has them
     for part, value in parts.items():
         if part not in hints or not fits(value, hints[part]):
-            raise ModelFileError(f"{name}: {printable(repr(value))} as {printable(str(part))}.")
+            raise ModelFileError(f"{name}: {shortened(repr(value))} as {shortened(str(part))}.")
     return parts
 
 
@@ -282,7 +282,7 @@ def _finding(data: dict[str, Any]) -> Finding:
     texts = {name: text_of(data[name], name) for name in ("code", "title", "sentence", "remedy", "automatic")}
     texts["remedy"] = redacted(texts["remedy"])
     if not CODE.fullmatch(texts["code"]):
-        raise ModelFileError(f"'{printable(texts['code'])}' is no code of a finding.")
+        raise ModelFileError(f"'{shortened(texts['code'])}' is no code of a finding.")
     if not pasteable(texts["remedy"]):
         texts["remedy"] = ""
     evidence = known(data["evidence"], dict, "evidence")

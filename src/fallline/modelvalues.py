@@ -17,6 +17,7 @@ from fallline.errors import ModelFileError
 from fallline.losses import losses
 from fallline.optimizers import optimizers
 from fallline.penalties import penalties
+from fallline.visible import shortened
 
 FAMILIES: dict[str, Callable[[], dict[str, Any]]] = {"loss": losses, "penalty": penalties, "optimizer": optimizers}
 
@@ -52,14 +53,14 @@ def member_of(kind: str, data: dict[str, Any] | None) -> Any:
     family, name = FAMILIES[kind](), data["name"]
     if name not in family:
         raise ModelFileError(
-            f"it names the {kind} '{printable(str(name))}', which fallline {__version__} does not have. "
+            f"it names the {kind} '{shortened(str(name))}', which fallline {__version__} does not have. "
             f"There are: {', '.join(family)}."
         )
     settings, hints = known(data["settings"], dict, "settings"), typing.get_type_hints(family[name])
     settings = {setting: unpack(value) for setting, value in settings.items()}
     for setting, value in settings.items():
         if not fits(value, hints[setting]):
-            raise ModelFileError(f"the {kind} '{name}' has {printable(repr(value))} as its {setting}.")
+            raise ModelFileError(f"the {kind} '{name}' has {shortened(repr(value))} as its {setting}.")
     return family[name](**settings)
 
 
@@ -141,7 +142,7 @@ def unpack(value: Any) -> Any:
 def known(value: Any, kind: type, name: str) -> Any:
     """`value`, when it is of the kind that `name` must be; True is no whole number."""
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ModelFileError(f"{name} is {printable(repr(value))}, which is not of the kind {kind.__name__}.")
+        raise ModelFileError(f"{name} is {shortened(repr(value))}, which is not of the kind {kind.__name__}.")
     return value
 
 
@@ -165,16 +166,6 @@ def label_of(value: Any) -> str | int | float | bool:
             f"the class label {label!r:.60} is of the kind {kind}; text, numbers and truth values can be kept."
         )
     return label
-
-
-def printable(text: str, most: int = 120) -> str:
-    """The beginning of a stranger's text, safe to show on a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text[:most])
-
-
-def inert(text: str) -> str:
-    """All of a stranger's text; what a terminal would obey or hide is shown as Python writes it."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def storable(array: Any) -> NDArray[np.floating]:

@@ -14,6 +14,8 @@ import unicodedata
 # Python does not know, among which a later Unicode may have some of these kinds.
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp", "Cn")
 JOINERS = "\u200c\u200d"  # between letters of Persian, Hindi and others, and in emoji; they reorder and hide nothing
+LEFT_OUT = " ... "  # stands where the middle of a text was
+REPEATED = 120  # characters of a file's words that an error repeats
 SURE = re.compile(r"[A-Za-z0-9_@%+:,./-][A-Za-z0-9_@%+=:,./-]*")  # words that no shell reads as anything but themselves
 
 
@@ -28,6 +30,23 @@ def visible(text: str, *, lines: bool = False) -> str:
     if text.isprintable():
         return text
     return "".join(_escaped(c) if _acts(c) and not (lines and c == "\n") else c for c in text)
+
+
+def shortened(text: str, most: int = REPEATED, end: int | None = None) -> str:
+    """`text` as ``visible`` shows it, in at most `most` characters; a longer one without its middle.
+
+    `end`: how many of the characters are those of its end; half of them where it is not said.
+
+    >>> shortened("a" * 20 + "b" * 20, 11), shortened("a" * 20 + "b" * 20, 11, end=2), shortened("a", 11)
+    ('aaa ... bbb', 'aaaa ... bb', 'a')
+    """
+    if len(text) > 2 * most:  # nothing of the rest is shown, so that ten million letters need not be looked at
+        text = f"{text[:most]}{text[-most:]}"
+    plain = visible(text)
+    if len(plain) <= most:
+        return plain
+    end = (most - len(LEFT_OUT)) // 2 if end is None else end
+    return f"{plain[: most - end - len(LEFT_OUT)]}{LEFT_OUT}{plain[-end:]}"
 
 
 def shell_word(text: str) -> str:

@@ -12,7 +12,8 @@ import click
 
 from fallline.commands.options import Options
 from fallline.errors import FalllineError, SettingError
-from fallline.modelvalues import fits, printable
+from fallline.modelvalues import fits
+from fallline.visible import shortened
 
 DISK = ("cache",)  # options that touch the disk: taken from the command line alone
 MOST_LETTERS, MOST_FORMULA = 500, 20_000  # of a text, such as a column's name; of the target, which may be a formula
@@ -79,11 +80,11 @@ def _check_together(options: Options, model: Path) -> None:
             as_optimizer(options.optimizer)
         check_settings(options.tol, options.max_passes, options.max_seconds, options.batch_size, options.seed)
     except FalllineError as error:
-        told = f"--resume: {model} holds options that cannot be: {printable(str(error), 110)}"
+        told = f"--resume: {model} holds options that cannot be: {shortened(str(error), 110)}"
         raise SettingError(f"{told} Name them on the command line, or train anew.") from None
 
 
 def _refused(model: Path, name: str, value: Any, why: str = "") -> str:
     flag = f"--{name.replace('_', '-')}"
-    told = f"--resume: {model} holds {printable(repr(value), 60)} for {flag}, which cannot be"
-    return f"{told}{f' ({printable(why, 100)})' if why else ''}; train anew."
+    told = f"--resume: {model} holds {shortened(repr(value), 60)} for {flag}, which cannot be"
+    return f"{told}{f' ({shortened(why, 100)})' if why else ''}; train anew."

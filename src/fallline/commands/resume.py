@@ -17,12 +17,12 @@ from click.core import ParameterSource
 from fallline.commands.kept import DISK, checked_options
 from fallline.commands.options import Options, named
 from fallline.errors import SchemaError, SettingError
-from fallline.modelvalues import inert, printable
 from fallline.redaction import HIDDEN, redacted, redacted_all
 from fallline.result import Result, load
-from fallline.visible import shell_path, shell_word
+from fallline.visible import shell_path, shell_word, shortened, visible
 
 KEPT = "command"  # in a Result's settings: where it was trained from, and with which options
+MOST_TOLD = 60  # characters of a name that an error repeats
 MOST_SHOWN = 1000  # characters of a query that can be agreed to; a longer one must be named
 
 
@@ -73,7 +73,9 @@ def resumed(ctx: click.Context, model: Path, options: Options, place: Place) -> 
         if ctx.get_parameter_source(f.name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     }  # fmt: skip
     if given.get("target", own.target) != own.target:
-        raise SettingError(f"--resume: {model} predicts {printable(repr(own.target))}, not {given['target']!r}.")
+        raise SettingError(
+            f"--resume: {model} predicts {shortened(repr(own.target), MOST_TOLD)}, not {given['target']!r}."
+        )
     return before, replace(own, **given), place if place.named else _agreed(kept, model, place.external_access)
 
 
@@ -89,14 +91,16 @@ def _agreed(kept: dict[str, Any], model: Path, external_access: bool) -> Place:
     whole = sum(map(len, texts)) <= MOST_SHOWN and not any(HIDDEN in text for text in texts)
     if not (whole and sys.stdin.isatty() and sys.stderr.isatty()):
         how, what = (
-            ("FILE", printable(str(file), 60)) if sql is None else ("--sql QUERY --db URI", "a query of a database")
+            ("FILE", shortened(str(file), MOST_TOLD))
+            if sql is None
+            else ("--sql QUERY --db URI", "a query of a database")
         )
         raise SettingError(
             f"--resume: nothing is read that a model file names. Name the data again: {again} {how} (the file says: {what})."
         )
-    click.echo(f"{inert(str(model))} says that it was trained on:", err=True)
+    click.echo(f"{visible(str(model))} says that it was trained on:", err=True)
     for text in texts:
-        click.echo(f"    {inert(text)}", err=True)
+        click.echo(f"    {visible(text)}", err=True)
     if not click.confirm("Read that?", default=False, err=True):
         raise SettingError("--resume: nothing was read.")
     return place
