@@ -119,9 +119,12 @@ def memory_budget(given: int | str | None) -> int:
     """
     if given is None:
         return max(LEAST_MEMORY, int(SHARE * free_memory()))
-    shown = f"{str(given)[:SHOWN]!r}"
-    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*", str(given)[:SHOWN])
-    if isinstance(given, bool) or not found or found[2].upper() not in UNITS:
+    if isinstance(given, int):  # Python writes no whole number of more than 4,300 digits
+        given = max(-MOST_MEMORY, min(given, MOST_MEMORY))
+    text = str(given)
+    shown = f"{text[:SHOWN]!r}"
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*", text)
+    if isinstance(given, bool) or not found or len(text) > SHOWN or found[2].upper() not in UNITS:
         raise SettingError(f"memory: got {shown}; give bytes, or a number and a unit such as '500MB' or '2GB'.")
     budget = float(found[1]) * UNITS[found[2].upper()]
     if budget < LEAST_MEMORY:
