@@ -60,6 +60,23 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "t.parquet"
 
 
+@pytest.mark.parametrize("relative", [".", "cache", ""])
+def test_rows_never_lie_in_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, file: Path, relative: str
+) -> None:
+    """A relative cache folder counts as none, and so does a relative home."""
+    here, own = tmp_path_factory.mktemp("here"), tmp_path_factory.mktemp("own")
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("XDG_CACHE_HOME", relative)
+    monkeypatch.setenv("HOME", str(own))
+    fitted(file)
+    assert (own / ".cache" / "fallline" / "rows").is_dir()
+    monkeypatch.setenv("HOME", relative or ".")
+    monkeypatch.setattr("tempfile.tempdir", str(own))
+    fitted(file)
+    assert len(list(own.glob("fallline-rows-*"))) == 1 and not list(here.iterdir())
+
+
 def fitted(file: Path, cache: Path | None = None, **how: Any) -> fallline.Result:
     return fallline.fit(file, "y", memory=SMALL, check=0.2, cache=cache, **{"tol": 1e-12, **how})
 

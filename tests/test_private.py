@@ -15,7 +15,7 @@ import pytest
 
 from fallline import kernels
 from fallline.kernels import compile as compiling
-from fallline.kernels.private import is_private, made_private
+from fallline.private import is_private, made_private
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="folders have no owners here")
 SOURCES = str(Path(kernels.__file__).parents[2])

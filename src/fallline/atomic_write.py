@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fallline.errors import OutputError, SettingError, SettingTypeError
+from fallline.private import MOST_LINKS
 from fallline.visible import shortened
 
 WRITE_ERRORS: Final = {
@@ -39,7 +40,6 @@ WRITE_ERRORS: Final = {
 # Of file systems that have no permissions, owners or flushing of folders: nothing is lost by doing without.
 UNSUPPORTED: Final = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 OWN_FILE: Final = re.compile(r"(?:/proc/(\d+)(?:/task/\d+)?|/dev)/fd/(\d+)")
-MOST_LINKS: Final = 40  # symbolic links in a row, as many as Linux follows
 LONGEST_NAME: Final = 75  # characters of a path in a message
 PRIVATE: Final = 0o600
 

@@ -6,8 +6,8 @@ ever be used. (Numba's own cache looks at the file of the kernel alone.) Kernels
 kept: their source may be anywhere, and compiling takes a second.
 
 What Numba keeps are pickles, and reading a pickle runs what its writer wanted. So they are read only from a folder that
-nobody but this user and root can write to or replace (``private.py``), and never from one that is relative to the current
-folder.
+nobody but this user and root can write to or replace (:mod:`fallline.private`), and never from one that is relative to the
+current folder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from numba.core.caching import FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
 
 from fallline.kernels import BEGAN, CompilerOff
-from fallline.kernels.private import is_private, made_private
+from fallline.private import is_private, made_private, user_cache
 from fallline.threads import aside
 
 VARIABLE = "FALLLINE_CACHE_DIR"
@@ -114,14 +114,13 @@ def _homes() -> list[Path]:
     if given:
         return [home for home in (_expanded(given),) if home.is_absolute()]
     if sys.platform == "win32":
-        user = _expanded(os.environ.get("LOCALAPPDATA") or "~/AppData/Local")
+        user: Path | None = _expanded(os.environ.get("LOCALAPPDATA") or "~/AppData/Local")
     elif sys.platform == "darwin":
         user = _expanded("~/Library/Caches")
     else:
-        user = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        if not user.is_absolute():  # which the XDG standard says to ignore, as an empty one
-            user = _expanded("~/.cache")
-    return [home for home in (PACKAGE / "__pycache__", user / "fallline") if home.is_absolute()]
+        user = user_cache()
+    homes = [PACKAGE / "__pycache__", *([] if user is None else [user / "fallline"])]
+    return [home for home in homes if home.is_absolute()]
 
 
 def _expanded(path: str) -> Path:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fallline.errors import DataError
+from fallline.private import open_private
 from fallline.rows.packed import DENSE, SPARSE, Shape
-from fallline.rows.private import open_private
 
 FORMAT = 3  # of the index and of the rows: others are made anew
 INDEX = "index.json"

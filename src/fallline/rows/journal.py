@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fallline.rows.private import open_private
+from fallline.private import open_private
 
 Found = TypeVar("Found")
 

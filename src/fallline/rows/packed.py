@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.errors import DataError
+from fallline.private import open_private
 from fallline.rows._base import Array
 from fallline.rows.coded import Coded, code_type
-from fallline.rows.private import open_private
 from fallline.threads import each
 
 ROWS = "rows.bin"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from fallline import __version__
 from fallline.errors import DataError
+from fallline.private import FILE, FOLDER, not_private, user_cache
 from fallline.rows.index import FORMAT, INDEX, Index
-from fallline.rows.private import FILE, FOLDER, not_private
 from fallline.rows.sources import Source
 from fallline.tables.asked import Asked
 from fallline.tables.spill import no_room
@@ -164,8 +164,12 @@ class Cache:
 
 
 def _home() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "fallline" / "rows"
+    """Beside other caches of the user; without a home in the folder for temporary files, one for each user."""
+    base = user_cache()
+    if base is None:
+        user = os.geteuid() if hasattr(os, "geteuid") else "own"
+        return Path(tempfile.gettempdir(), f"fallline-rows-{user}")
+    return base / "fallline" / "rows"
 
 
 def _lock_of(folder: Path) -> Path:

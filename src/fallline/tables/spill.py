@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.errors import DataError
-from fallline.rows.private import open_private
+from fallline.private import open_private
 
 if TYPE_CHECKING:
     import polars as pl

@@ -19,6 +19,7 @@ from fallline.errors import DataError, FalllineError, TargetError
 from fallline.losses import as_loss
 from fallline.losses._base import Loss
 from fallline.numbering import numbered, rows_told
+from fallline.private import FOLDER
 from fallline.rows.coded import Coded
 from fallline.rows.encoder import Encoder, first_hole, refused, table_facts
 from fallline.rows.facts import Facts
@@ -26,7 +27,6 @@ from fallline.rows.index import Index, write_index
 from fallline.rows.journal import Journal
 from fallline.rows.learning import Read
 from fallline.rows.packed import DENSE, SPARSE, Reader, Shape, Writer
-from fallline.rows.private import FOLDER
 from fallline.rows.sources import Source
 from fallline.rows.stored import StoredRows
 from fallline.rows.target import numbers_of, plain

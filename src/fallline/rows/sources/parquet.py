@@ -6,11 +6,13 @@ one open, so that 2,000 columns of 60,000 rows, a page each, would be in memory 
 
 from __future__ import annotations
 
-import os
+import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fallline.private import user_cache
 
 if TYPE_CHECKING:
     import polars as pl
@@ -102,9 +104,9 @@ def _portions(sizes: Mapping[str, int], room: int) -> Iterator[list[str]]:
 
 def _home() -> Path:
     """Where the columns may lie for a while: beside the rows of other runs, for the folder of temporary files may be memory."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "fallline")
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.gettempdir())
-    return home
+    base = user_cache()
+    if base is not None:
+        with contextlib.suppress(OSError):
+            (base / "fallline").mkdir(parents=True, exist_ok=True)
+            return base / "fallline"
+    return Path(tempfile.gettempdir())
