@@ -148,7 +148,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("fallline.tables.stream.Writer.add", full)
-    with pytest.raises(DataError, match=r"cannot be written: No space left on device.*--cache"):
+    with pytest.raises(DataError, match=r"cannot be written: the disk is full.*--cache"):
         fallline.fit(table(), "number", memory=SMALL)
 
 

@@ -21,22 +21,9 @@ from typing import Any, Final
 
 from fallline.errors import OutputError, SettingError, SettingTypeError
 from fallline.private import MOST_LINKS
+from fallline.system_errors import WRITE_REASONS, write_reason
 from fallline.visible import shortened
 
-WRITE_ERRORS: Final = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would be larger than is allowed",
-    errno.EROFS: "the disk is read-only",
-    errno.EACCES: "there is no permission to write there",
-    errno.EPERM: "there is no permission to write there",
-    errno.ENOENT: "there is no such folder",
-    errno.ENOTDIR: "there is no such folder",
-    errno.EISDIR: "it is a folder; give the name of a file",
-    errno.ENAMETOOLONG: "the name is too long; give a shorter one",
-    errno.EPIPE: "the program that was reading it has ended",
-    errno.EBADF: "it is closed",
-}
 # Of file systems that have no permissions, owners or flushing of folders: nothing is lost by doing without.
 UNSUPPORTED: Final = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 OWN_FILE: Final = re.compile(r"(?:/proc/(\d+)(?:/task/\d+)?|/dev)/fd/(\d+)")
@@ -60,11 +47,6 @@ def as_path(path: Any) -> Path:
 def shown(path: Any) -> str:
     """A path for a message: on one line, and shortened in the middle."""
     return shortened(str(path), LONGEST_NAME)
-
-
-def why_not(error: OSError) -> str:
-    """The reason of an error of the system, in words for a message."""
-    return WRITE_ERRORS.get(error.errno or 0, error.strerror or str(error))
 
 
 def write_whole(path: str | Path, data: bytes) -> None:
@@ -106,9 +88,9 @@ def refusal(path: Path) -> str:
         if status is not None and not os.access(path, os.W_OK):
             return "is read-only; give another name to write to."
         if not _is_written_in_place(path) and not os.access(folder, os.W_OK | os.X_OK):
-            return f"no file can be made in {shown(folder)!r}: {WRITE_ERRORS[errno.EACCES]}."
+            return f"no file can be made in {shown(folder)!r}: {WRITE_REASONS[errno.EACCES]}."
     except OSError as error:
-        return f"cannot be written: {why_not(error)}."
+        return f"cannot be written: {write_reason(error)}."
     return ""
 
 
@@ -136,7 +118,7 @@ class Output:
 
 def unwritten(path: Path, error: OSError, before: str = " Nothing was changed.") -> OutputError:
     """The error to raise for one of the system; `before` is a sentence about what was there."""
-    return OutputError(f"{shown(path)} was not written: {why_not(error)}.{before}")
+    return OutputError(f"{shown(path)} was not written: {write_reason(error)}.{before}")
 
 
 def _status(path: str | Path) -> os.stat_result | None:
@@ -369,6 +351,6 @@ def _flush_folder(path: Path, folder: str) -> None:
         with _tolerant():
             os.fsync(handle)
     except OSError as error:
-        raise OutputError(f"{shown(path)} may not be on the disk yet: {why_not(error)}.") from None
+        raise OutputError(f"{shown(path)} may not be on the disk yet: {write_reason(error)}.") from None
     finally:
         os.close(handle)

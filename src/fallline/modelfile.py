@@ -27,6 +27,7 @@ from fallline.atomic_write import as_path, write_whole
 from fallline.errors import ModelFileError
 from fallline.modelparts import Tensors, put_together, take_apart
 from fallline.modelvalues import known
+from fallline.system_errors import read_reason
 from fallline.visible import shortened
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def load_model(path: str | Path) -> dict[str, Any]:
     except ModelFileError as error:
         raise ModelFileError(f"{target}: {shortened(str(error), MOST_TOLD)}") from None
     except OSError as error:
-        raise ModelFileError(f"{target}: cannot be read ({error.strerror or error}).") from None
+        raise ModelFileError(f"{target}: cannot be read ({read_reason(error)}).") from None
     except MemoryError:
         raise ModelFileError(f"{target}: does not fit into memory.") from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:

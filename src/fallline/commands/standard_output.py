@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from fallline.atomic_write import why_not
 from fallline.errors import OutputError
+from fallline.system_errors import write_reason
 
 STANDARD_STREAMS = 3  # the numbers 0 to 2
 
@@ -47,7 +47,7 @@ class Checked:
             return write()
         except OSError as error:
             self.error = error
-            raise OutputError(f"Standard output was not written whole: {why_not(error)}.") from None
+            raise OutputError(f"Standard output was not written whole: {write_reason(error)}.") from None
 
     def give_up(self) -> None:
         """Send what could not be written to nowhere: Python would complain of it once more at its end."""

@@ -17,6 +17,7 @@ from typing import Any
 from fallline.errors import DataError
 from fallline.private import open_private
 from fallline.rows.packed import DENSE, SPARSE, Shape
+from fallline.system_errors import read_reason
 
 FORMAT = 3  # of the index and of the rows: others are made anew
 INDEX = "index.json"
@@ -45,7 +46,7 @@ class Index:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+            raise DataError(f"{path} cannot be read: {read_reason(error)}.") from None
         try:
             told = json.loads(text)
             digest = told.pop("blake2b")

@@ -22,6 +22,7 @@ from fallline.errors import DataError
 from fallline.private import open_private
 from fallline.rows._base import Array
 from fallline.rows.coded import Coded, code_type
+from fallline.system_errors import read_reason
 from fallline.threads import each
 
 ROWS = "rows.bin"
@@ -208,7 +209,7 @@ class Reader:
 
     def _unreadable(self, error: OSError) -> DataError:
         return DataError(
-            f"{self.path} cannot be read: {error.strerror or error}. Run again: it is made anew from the table."
+            f"{self.path} cannot be read: {read_reason(error)}. Run again: it is made anew from the table."
         )
 
     def _taken_apart(self, buffer: NDArray[np.uint8], rows: int, k: int) -> Block:

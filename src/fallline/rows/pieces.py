@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.errors import DataError, MissingExtraError
+from fallline.system_errors import read_reason
 
 PIECE = 32 << 20  # bytes that are parsed together
 LONGEST = 16 << 20  # bytes of a line, or of a record with line ends in its cells: a million columns have room
@@ -73,7 +74,10 @@ def unpacked(path: Path) -> Any:
 
 def unreadable(path: Path, error: Exception) -> str:
     """What to say of a file that cannot be opened, or is packed and damaged."""
-    return f"{path} cannot be read: {getattr(error, 'strerror', None) or error or 'it ends too early'}."
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{path} cannot be read: {read_reason(error)}."
+    how = "it ends too early" if isinstance(error, EOFError) else "it is damaged, or not packed as its name says"
+    return f"{path} cannot be read: {how}."
 
 
 def too_long(path: Path, line: int) -> str:

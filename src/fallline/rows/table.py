@@ -17,6 +17,7 @@ from fallline.redaction import redacted
 from fallline.rows.cells import date_text, type_text
 from fallline.rows.delimited import line_of, read_delimited
 from fallline.rows.pieces import json_line
+from fallline.system_errors import read_reason
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,7 +60,7 @@ def read_table(path: str | Path, *, drop: Collection[str] = (), kinds: Mapping[s
             return _json_lines(file, drop, kinds)
         return date_text(_without(_binary(file, suffix), drop, file), _row)
     except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}.") from None
+        raise DataError(f"{file} cannot be read: {read_reason(error)}.") from None
 
 
 def check_suffix(name: str, suffix: str) -> None:

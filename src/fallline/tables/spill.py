@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fallline.errors import DataError
 from fallline.private import open_private
+from fallline.system_errors import read_reason, write_reason
 
 if TYPE_CHECKING:
     import polars as pl
@@ -86,7 +87,7 @@ class Spill:
                         raise DataError(f"{path} is damaged: it does not hold what was written. Run again.")
                     parts.append(pl.read_ipc_stream(io.BytesIO(packed)))
         except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror or error}. Run again.") from None
+            raise DataError(f"{path} cannot be read: {read_reason(error)}. Run again.") from None
         return pl.concat(parts)
 
     def buckets(self) -> Iterator[pl.DataFrame]:
@@ -116,6 +117,6 @@ class Spill:
 def no_room(folder: Path, error: OSError) -> DataError:
     """What to say where the cache cannot be written."""
     return DataError(
-        f"The cache in {folder} cannot be written: {error.strerror or error}. It takes the size of the rows, twice for a "
+        f"The cache in {folder} cannot be written: {write_reason(error)}. It takes the size of the rows, twice for a "
         "moment: name another folder (--cache DIR, cache=), or allow more memory (--memory, memory=)."
     )

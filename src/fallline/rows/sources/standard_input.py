@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from fallline.atomic_write import why_not
 from fallline.errors import DataError, OutputError
 from fallline.rows.sources.text import TextSource
+from fallline.system_errors import read_reason, write_reason
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +35,7 @@ class StandardInput(TextSource):
                 size = _copy(file)
             except OSError as error:
                 raise OutputError(
-                    f"{NAME} was not written to the folder for temporary files: {why_not(error)}. TMPDIR names another "
+                    f"{NAME} was not written to the folder for temporary files: {write_reason(error)}. TMPDIR names another "
                     "folder."
                 ) from None
             try:
@@ -74,7 +74,7 @@ def _copy(file: IO[bytes]) -> int:
         try:
             piece = memoryview(sys.stdin.buffer.read(PIECE))
         except OSError as error:
-            raise DataError(f"{NAME} cannot be read: {error.strerror or error}.") from None
+            raise DataError(f"{NAME} cannot be read: {read_reason(error)}.") from None
         if not len(piece):
             return file.tell()
         while len(piece):
