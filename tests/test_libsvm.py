@@ -290,7 +290,7 @@ def test_millions_of_names_need_no_room(tmp_path: Path, monkeypatch: pytest.Monk
     prepared = prepare(as_source(file), Asked("target", check=0.0))
     result = fallline.fit(np.eye(3), [1.0, 0.0, 1.0], loss="logistic", l2=0.1)
     wide = dataclasses.replace(
-        result, encoder=prepared.encoder, feature_names=prepared.encoder.features, summary=None, bowl=None,
+        result, encoder=prepared.encoder, feature_names=prepared.encoder.features, summary=None, bowl=None, path=None,
         coef=np.zeros(6_000_000), theta=np.zeros(6_000_001), evidence=None,
     )  # fmt: skip
     wide.save(tmp_path / "m.fall")
