@@ -166,7 +166,9 @@ def _options(rng: np.random.Generator, fit: RandomFit, sd: Any, unit: float) -> 
     if rng.random() < 0.3:
         weights = (rng.integers(0, 4, m).astype(float), rng.exponential(size=m), 10.0 ** rng.uniform(-6, 6, m))
         weight = weights[rng.integers(3)]
-        of["sample_weight"] = weight if len(np.unique(np.asarray(fit.y)[weight > 0])) > 1 else weight + 1
+        seen, y = np.unique(np.asarray(fit.y)[weight > 0]), np.unique(fit.y)
+        enough = len(seen) == len(y) if fit.loss == "softmax" else len(seen) > 1  # rows of no weight are absent
+        of["sample_weight"] = weight if enough else weight + 1
     if rng.random() < 0.2 and fit.loss != "softmax":
         of["offset"] = rng.standard_normal(m) * unit
 
