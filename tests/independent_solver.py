@@ -149,7 +149,7 @@ class _Search:
         for k in range(K):
             for q in range(K):
                 H[:, k, :, q] = (self.Z.T * (self.of.share * c[:, k] * ((k == q) - c[:, q]))) @ self.Z
-        return (self.Z.T @ (g * self.of.share[:, None])).ravel() + self.l2 * x, H.reshape(p * K, -1) + np.diag(self.l2)
+        return (self.Z.T @ (g * self.of.share[:, None])).ravel() + self.l2 * x, H.reshape(p * K, p * K) + np.diag(self.l2)
 
     def run(self, steps: int = 60) -> Any:
         x, found = self.x, self.value(self.x)
