@@ -256,3 +256,40 @@ def test_a_message_is_one_line_whatever_names_are_in_it(name: str) -> None:
 
 def test_predictions_that_overflow_are_refused(model: Any) -> None:
     assert "not finite in 40 rows (first: row 0)" in refusal(lambda: model.predict(np.full((M, 3), 1.7e308)))
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic", "poisson"])
+@pytest.mark.parametrize(
+    "cell", [decimal.Decimal("sNaN"), fractions.Fraction(10**400), 10**400], ids=["signalling", "fraction", "integer"]
+)
+def test_numbers_that_no_float_holds_are_refused_as_targets(loss: Any, cell: Any) -> None:
+    refusal(lambda: fallline.fit(X, [cell, *[fractions.Fraction(1, 2), 1] * (M // 2 - 1), 1], loss=loss))
+
+
+@pytest.mark.parametrize("name", ["l1", "l2"])
+@pytest.mark.parametrize("strength", [Y, X, pl.Series(Y), pl.Series(["a"], dtype=pl.Categorical), None, True])
+def test_a_strength_that_is_no_number_is_refused(name: str, strength: Any) -> None:
+    assert f"({name}): got" in refusal(lambda: fallline.fit(X, Y, **{name: strength}))
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok"])
+def test_a_sparse_start_is_refused(form: str) -> None:
+    refusal(lambda: fallline.fit(X, Y, start=sp.csr_array(np.ones((3, 1))).asformat(form)))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [[[0], [1, 2]], [decimal.Decimal("sNaN"), 1], np.arange(2).astype("M8[D]"), sp.eye_array(2).tocsr()],
+    ids=["ragged", "signalling", "dates", "sparse"],
+)
+def test_classes_that_are_no_labels_are_refused(classes: Any) -> None:
+    refusal(lambda: fallline.GDClassifier().partial_fit(X, (Y > 0).astype(int), classes=classes))
+
+
+def test_labels_of_bytes_are_refused() -> None:
+    assert "bytes" in refusal(lambda: fallline.GDClassifier().fit(X, [b"a", b"b"] * (M // 2)))
+
+
+def test_a_masked_start_of_minimize_is_refused() -> None:
+    start = np.ma.array([1.0, 2.0], mask=[True, False])
+    assert "masked" in refusal(lambda: fallline.minimize(lambda x: float(x @ x), start, grad=lambda x: 2 * x))

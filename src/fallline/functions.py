@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fallline.differences import component, disagreement
 from fallline.errors import DataError, GradientError, MissingExtraError, SettingError, SettingTypeError
+from fallline.rows.plain_arrays import as_array
 
 Array = NDArray[np.float64]
 ValueAndGrad = Callable[[Array], tuple[float, Array]]
@@ -26,10 +27,10 @@ def as_point(x0: Any) -> Array:
     (array([1., 2.]), ())
     """
     try:
-        given = np.asarray(x0)
+        given = as_array(x0, "x0", SettingTypeError)
         if given.dtype.kind not in "fiub":
             raise TypeError
-    except (TypeError, ValueError):
+    except TypeError:
         raise SettingTypeError(f"x0: got {x0!r:.80}; it must be a number or an array of real numbers.") from None
     x = np.array(given, dtype=np.float64)
     if x.size == 0:

@@ -90,7 +90,8 @@ class _Walk:
         elif isinstance(value, types.FunctionType):
             self._function(value)
         elif kind.__module__.startswith("scipy.sparse"):
-            self._each((value.shape, value.indptr, value.indices, value.data))
+            rows = value.tocsr()  # all formats alike
+            self._each((rows.shape, rows.indptr, rows.indices, rows.data))
         elif kind.__module__.partition(".")[0] == OURS:
             self._own(value)
         else:

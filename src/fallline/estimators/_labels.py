@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from fallline.errors import SettingError, TargetError
 from fallline.family import suggest
+from fallline.rows.plain_arrays import shown
 
 Array = NDArray[np.floating]
 
@@ -21,17 +23,21 @@ def known_labels(classes: Any) -> NDArray[Any]:
     try:
         labels = np.asarray(list(classes))
         known: NDArray[Any] = np.unique(labels)
-    except TypeError:
-        raise SettingError(f"partial_fit: classes={classes!r}; give a list of labels of one kind.") from None
-    if labels.ndim != 1 or np.any(labels != labels):
-        raise SettingError(f"partial_fit: classes={classes!r}; give a list of labels, none of them empty.")
+        empty = labels.ndim != 1 or bool(np.any(labels != labels))
+    except (TypeError, ValueError, ArithmeticError):  # no order, ragged, signalling NaN
+        raise SettingError(f"partial_fit: classes={shown(classes)}; give a list of labels of one kind.") from None
+    if empty:
+        raise SettingError(f"partial_fit: classes={shown(classes)}; give a list of labels, none of them empty.")
     return known
 
 
 def refuse_strange(y: NDArray[Any], classes: NDArray[Any], label: str, known: str) -> None:
     """Raise TargetError for labels that are not among the classes."""
     words = [array.dtype.kind in "OUS" for array in (y, classes)]
-    strange = ~np.isin(y, classes) if words[0] == words[1] else np.ones(len(y), dtype=bool)  # 1 is not "1"
+    strange = np.ones(len(y), dtype=bool)  # 1 is not "1"
+    if words[0] == words[1]:
+        with contextlib.suppress(TypeError):  # dates and numbers have no common type
+            strange = ~np.isin(y, classes)
     if strange.any():
         row = int(np.argmax(strange))
         raise TargetError(
@@ -44,6 +50,8 @@ def labels_in_a_line(y: Any) -> NDArray[Any]:
     """Labels (m,), refused where they are measurements."""
     try:
         check_classification_targets(y)
+    except TypeError:
+        raise TargetError("The target's labels are bytes; make them text: y.astype(str).") from None
     except ValueError:
         raise TargetError(
             "Unknown label type: the target holds numbers that are no classes, or several columns. Use GDRegressor; of shares "

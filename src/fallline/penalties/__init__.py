@@ -7,6 +7,7 @@ from typing import Any
 from fallline.errors import SettingError, SettingTypeError
 from fallline.family import members
 from fallline.penalties._base import Penalty
+from fallline.penalties._check import check_strength
 
 
 def penalties() -> dict[str, type[Penalty]]:
@@ -26,6 +27,8 @@ def as_penalty(
     from fallline.penalties.none import NoPenalty
     from fallline.penalties.total import Total
 
+    check_strength(l1, "fit", "l1")
+    check_strength(l2, "fit", "l2")
     parts: list[Penalty] = []
     if penalty is not None:
         if not isinstance(penalty, Penalty):

@@ -101,7 +101,10 @@ def are_shares(values: NDArray[Any], loss: Loss) -> bool:
     if loss.task != "two classes" or loss.link != "logit":
         return False
     if values.dtype.kind == "O" and all(_is_plain_number(v) for v in values):
-        values = np.array([float(v) for v in values])
+        try:
+            values = np.array([float(v) for v in values])
+        except (ValueError, OverflowError):  # a signalling NaN, or beyond 1e308
+            return False
     if values.dtype.kind != "f" or not len(values):
         return False
     return bool(np.all((values >= 0.0) & (values <= 1.0)) and np.any((values != 0.0) & (values != 1.0)))
@@ -261,6 +264,8 @@ def _is_missing(value: Any) -> bool:
         return True
     except ValueError:  # an array
         return False
+    except ArithmeticError:  # a signalling NaN of decimal, which may not be compared
+        return True
 
 
 def _refuse_dates(values: NDArray[Any]) -> None:
