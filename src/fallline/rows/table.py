@@ -150,6 +150,23 @@ def existing(file: Path) -> Path:
     return file
 
 
+def is_utf8(path: str | Path) -> bool:
+    r"""Whether Polars can be given this name: a file system may hold any bytes, which Python keeps as surrogates.
+
+    >>> is_utf8("caf\u00e9.csv"), is_utf8("caf\udce9.csv")
+    (True, False)
+    """
+    return not any("\ud800" <= c <= "\udfff" for c in str(path))
+
+
+def refuse_bytes(path: str | Path) -> None:
+    """Raise DataError for a name that Polars cannot be given."""
+    if not is_utf8(path):
+        raise DataError(
+            f"{path}: files of this format are read by names in UTF-8 only. Rename it, or make a link to it."
+        )
+
+
 def _delimited(file: Path, drop: Collection[str], kinds: Mapping[str, str] | None) -> pl.DataFrame:
     frame, layout = read_delimited(file)
     rest = _without(frame, drop, file)
@@ -188,6 +205,7 @@ def _typed(
 def _binary(file: Path, suffix: str) -> pl.DataFrame:
     import polars as pl
 
+    refuse_bytes(file.absolute())
     kind = "Parquet" if suffix in PARQUET else "Arrow"
     try:
         # A file is itself, whatever marks of patterns its name has. (``read_ipc`` knows no other way.)

@@ -16,7 +16,17 @@ from fallline.rows.sources._base import Source
 from fallline.rows.sources.frames import LazySource, stamp
 from fallline.rows.sources.jsonlines import JsonLinesSource
 from fallline.rows.sources.text import TextSource
-from fallline.rows.table import ARROW, DELIMITED, JSON_LINES, PARQUET, SUFFIXES, brief, check_suffix, existing
+from fallline.rows.table import (
+    ARROW,
+    DELIMITED,
+    JSON_LINES,
+    PARQUET,
+    SUFFIXES,
+    brief,
+    check_suffix,
+    existing,
+    refuse_bytes,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -104,6 +114,8 @@ def _scanned(
     import polars as pl
 
     check_suffix(name, suffix)
+    for path in paths:
+        refuse_bytes(path)
     try:
         query = _query(paths, suffix, hive)
         schema = query.collect_schema()

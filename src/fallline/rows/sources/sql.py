@@ -16,7 +16,7 @@ from fallline.redaction import HIDDEN, redacted, redacted_message
 from fallline.rows.sources._base import Source
 from fallline.rows.sources.frames import stamp
 from fallline.rows.sources.statements import NOT_ONE, check_query
-from fallline.rows.table import brief
+from fallline.rows.table import brief, is_utf8
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,6 +63,8 @@ class SqlSource(Source):
                 f"db: {HIDDEN} stands for a password, which is kept nowhere. Leave it out and set PGPASSWORD, use ~/.pgpass, or "
                 "put the password in its place."
             )
+        if not is_utf8(query):
+            raise SettingError("sql: the query holds bytes that are not UTF-8; save it as UTF-8.")
         check_query(query, self.kind)
 
     def frames(self, room: int | None = None) -> Iterator[pl.DataFrame]:

@@ -17,7 +17,7 @@ from fallline.rows.pieces import PACKED, PIECE
 from fallline.rows.sources._base import Source
 from fallline.rows.sources.frames import Widened, batches, stamp
 from fallline.rows.sources.sampled import Sample, kinds_of_all, place_of, sample_of
-from fallline.rows.table import brief
+from fallline.rows.table import brief, is_utf8
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,7 +67,7 @@ class TextSource(Source):
         self._mixed = dict.fromkeys({} if self._exact else self._mixed, NOTHING)
         for layout in self.layouts:
             try:
-                quick = room is None and not self._careful
+                quick = room is None and not self._careful and is_utf8(layout.path.absolute())
                 yield from self._quickly(layout) if quick else self._in_pieces(layout, room or PIECE)
             except (pl.exceptions.PolarsError, OSError, ValueError) as error:
                 if isinstance(error, DataError):
