@@ -39,9 +39,8 @@ from fallline.train import Run, after, train
 Array = NDArray[np.floating]
 
 MOST_PUSHES = 3  # off saddles
-MOST_RESTARTS = (
-    20  # from a Newton step, where a line search has found nothing better and second derivatives promise more
-)
+# From a Newton step, where a line search has found nothing better and second derivatives promise more.
+MOST_RESTARTS = 20
 STEEP = 1e-6  # of the gradient at the start, for rules whose steps do not tell that they are done
 HALVINGS = 12  # of a Newton step
 NEAR = 1e-3  # of the gradient at the start: a run that its budget ended with less may be done
@@ -69,7 +68,8 @@ def minimize(
 
         x <- x - lr * H grad f(x)
 
-    H is L-BFGS's estimate of the inverse second derivatives and lr is found by a line search with Wolfe's conditions.
+    H is an estimate of the inverse second derivatives, BFGS's of up to 200 unknowns and L-BFGS's of more, and lr is found
+    by a line search with Wolfe's conditions.
     ``optimizer="descent"`` and the other rules run as their textbooks have them, at a rate that is found by backtracking or
     by a few short trial runs; behind an L1 penalty or bounds the default is proximal gradient descent with backtracking.
 
