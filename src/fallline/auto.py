@@ -61,22 +61,18 @@ from fallline.rows.arrays import ArrayRows
 from fallline.stops.certificate import Certify, Hope
 from fallline.working_set import WorkingSetPreconditioner
 
-RECOVERIES = (
-    3  # returns to the best parameters after a divergence, when the rate was ours (as many as Ultralytics makes)
-)
+# Returns to the best parameters after a divergence, when the rate was ours (as many as Ultralytics makes).
+RECOVERIES = 3
 # Of J: what rounding does to it where columns are far from zero. A 5 x 20 lasso whose columns lie at 1e6 had its last Newton
 # steps refused for rises of 8e-15, and its proof with them.
 LAST_DIGITS = 1e-12
-SMALL, WIDE = (
-    200,
-    500,
-)  # unknowns up to which a matrix of them all is formed: with fewer rows than columns, and with more
+# Unknowns up to which a matrix of them all is formed: with fewer rows than columns, and with more.
+SMALL, WIDE = 200, 500
 DENSE = 200  # unknowns of a function up to which BFGS keeps its matrix; at a conditioning of 1e12, L-BFGS takes 5 times the steps
 WAIT = 1e6  # steps that double the digits each time: the last of them cost a pass each, so a proof can wait for them
 LOOSER = 1.5  # a proof from a part of the rows is looser than the estimate by the share of the rows, and this
-NEWTON_SHARE = (
-    1e-4  # Armijo's share for preconditioned steps, whose natural length is 1 (Nocedal and Wright, section 3.1)
-)
+# Armijo's share for preconditioned steps, whose natural length is 1 (Nocedal and Wright, section 3.1).
+NEWTON_SHARE = 1e-4
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,11 @@ class Limits:
     @contextmanager
     def within(self) -> Iterator[None]:
         """Within: a guarded call raises Halt when the time is up or Ctrl-C was pressed."""
-        self._raises = True
+        before, self._raises = self._raises, True
         try:
             yield
         finally:
-            self._raises = False
+            self._raises = before  # one may stand within another
 
     def check(self) -> None:
         """Raise Halt, ``within()`` only."""

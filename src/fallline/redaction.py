@@ -10,9 +10,8 @@ from typing import Any
 from urllib.parse import unquote
 
 HIDDEN = "***"  # stands where a credential was
-SHORTEST = (
-    3  # letters of a credential, or of a piece of one, that is looked for anywhere in a message; fewer: in quotes
-)
+# Letters of a credential, or of a piece of one, that is looked for anywhere in a message; shorter ones only in quotes.
+SHORTEST = 3
 DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle", "redshift", "snowflake", "clickhouse")
 CONTAINERS = ("abfs", "abfss", "wasb", "wasbs", "adl", "adls")  # of Azure: CONTAINER@ACCOUNT names no person
 

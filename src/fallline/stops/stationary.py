@@ -10,10 +10,9 @@ import numpy as np
 
 from fallline.stops._base import Array, Ending, Point, Stop
 
-LEVEL = (
-    1e-12  # relative: a step that lowers f by less is cause to look; of a method that gains digits each time, the next
-)
-# step gains less than rounding
+# Relative: a step that lowers f by less is cause to look. Of a method that gains digits each time, the next step gains less
+# than rounding.
+LEVEL = 1e-12
 X_LEVEL = 4.5e-16  # relative: a shorter move of an unknown is rounding
 AGAIN = 0.5  # of the steps so far: what passes between two looks
 RUNAWAY = 1e100  # times the size of the start, or 1: x is on its way to infinity
