@@ -1,4 +1,4 @@
-"""What cannot be read is said in words of ours, whatever the system or the packing says of it."""
+"""What cannot be read is said in words of ours, whatever the system, the packing or the names say of it."""
 
 from __future__ import annotations
 
@@ -38,3 +38,10 @@ def test_a_cached_file_that_cannot_be_read_names_the_reason(tmp_path: Path) -> N
     (tmp_path / "index.json").symlink_to("other")
     with pytest.raises(DataError, match=r"index\.json cannot be read: it is a symbolic link\."):
         Index.read(tmp_path, "")
+
+
+def test_the_option_that_leaves_a_column_out_is_one_word_of_a_shell(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a;$(id) 'b',y\n" + "1,2\n" * 30 + "x,2\n")
+    with pytest.raises(DataError) as caught:
+        fallline.fit(tmp_path / "t.csv", "y")
+    assert """--drop 'a;$(id) '"'"'b'"'"'' leaves the column out""" in str(caught.value)

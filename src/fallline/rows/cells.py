@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from fallline.errors import DataError
+from fallline.visible import shell_word
 
 if TYPE_CHECKING:
     import polars as pl
@@ -191,13 +192,25 @@ def mistake(name: str, place: str, cell: str, kind: str, bad: int, good: int) ->
     told = f"({others})" if bad == 1 else f"({bad:,} such cells; {others})"
     return (
         f"column '{one_line(name)}', {place}: {cell[:SHOWN]!r} is not a {kind} {told}. "
-        f"Correct the cell or leave it empty; --drop {one_line(name)} leaves the column out."
+        f"Correct the cell or leave it empty; {without(name)} leaves the column out."
     )
 
 
 def one_line(name: str) -> str:
     """The name of a column as errors have it."""
     return " ".join(name.split())[:SHOWN]
+
+
+def without(name: str) -> str:
+    """The option that leaves a column out, quoted for a shell; without the name where that is too long to be repeated.
+
+    >>> print(without("price"), without("a; b"), without("x" * 41))
+    --drop price --drop 'a; b' --drop COL
+    """
+    try:
+        return f"--drop {shell_word(name) if len(name) <= SHOWN else 'COL'}"
+    except ValueError:  # a NUL, or half of a surrogate pair
+        return "--drop COL"
 
 
 def dated(cells: pl.Series, place: Callable[[int], str]) -> pl.Series:
@@ -228,8 +241,8 @@ def date_form(cells: pl.Series, place: Callable[[int], str]) -> str | None:
             if len(found) == 2 and not found[0][1].equals(found[1][1]):
                 raise DataError(
                     f"column '{one_line(cells.name)}': dates such as {first[:SHOWN]!r} could have the day first or the month "
-                    "first, and no cell of the column settles it. Write them as 2024-03-31; --drop "
-                    f"{one_line(cells.name)} leaves the column out."
+                    "first, and no cell of the column settles it. Write them as 2024-03-31; "
+                    f"{without(cells.name)} leaves the column out."
                 )
             if found:
                 return found[0][0]
