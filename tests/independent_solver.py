@@ -29,7 +29,7 @@ def value_slope_curvature(loss: str, y: Any, z: Any, parameter: float) -> tuple[
     if loss == "logistic":
         e = np.exp(-np.abs(z))
         mu = np.where(z >= 0, 1, e) / (1 + e)
-        return np.log1p(e) + np.maximum(z, 0) - y * z, mu - y, e / (1 + e) ** 2
+        return np.log1p(e) + (np.maximum(z, 0) - y * z), mu - y, e / (1 + e) ** 2
     if loss == "squared hinge":
         side = 2 * y - 1
         short = np.maximum(0, 1 - side * z)
@@ -149,7 +149,9 @@ class _Search:
         for k in range(K):
             for q in range(K):
                 H[:, k, :, q] = (self.Z.T * (self.of.share * c[:, k] * ((k == q) - c[:, q]))) @ self.Z
-        return (self.Z.T @ (g * self.of.share[:, None])).ravel() + self.l2 * x, H.reshape(p * K, p * K) + np.diag(self.l2)
+        return (self.Z.T @ (g * self.of.share[:, None])).ravel() + self.l2 * x, H.reshape(p * K, p * K) + np.diag(
+            self.l2
+        )
 
     def run(self, steps: int = 60) -> Any:
         x, found = self.x, self.value(self.x)

@@ -120,7 +120,10 @@ def loss_rounding(objective: ModelObjective, theta: Array, J: float, rows: Rows)
         # Of a curvature that jumps, the larger one within reach: a row on the border of a hinge may lie on either side.
         curvature = np.max([objective.loss.own_curvature(batch.y, z + d) for d in (-off, 0.0 * off, off)], axis=0)
         own = ROUNDINGS * EPS * (np.abs(value) + objective.loss.term_size(batch.y, z))
-        if objective.loss.link in ("logit", "softmax"):  # a slope is mu - y: of a nearly certain row no digit may be left
+        if objective.loss.link in (
+            "logit",
+            "softmax",
+        ):  # a slope is mu - y: of a nearly certain row no digit may be left
             own = own + EPS * np.abs(off).reshape(len(off), -1).sum(axis=1)
         terms = (slope * off, curvature * off * off, own)
         first, second, last = (
