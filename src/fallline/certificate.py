@@ -75,8 +75,8 @@ def gap_bound(
         digits = Digits(objective, rows, theta)
         nu = digits.decrement(inverse, s)
         if objective.constant_curvature(theta, some):
-            return nu**2 / 2.0
-        if nu**2 / 2.0 > MOST * enough * rows.m / some.m:  # about J - J* (times as much for a part), too far off
+            return nu * nu / 2.0
+        if nu * nu / 2.0 > MOST * enough * rows.m / some.m:  # about J - J* (times as much for a part), too far off
             if objective.smooth:
                 return None
             break  # behind |w| another bound may be much lower
@@ -143,7 +143,7 @@ def _verified(
 
     for inflation, everywhere in guesses():
         if everywhere:
-            return inflation * nu**2 / 2.0
+            return inflation * nu * nu / 2.0
         reach = 2.0 * nu * inflation
         low = inverse_curvature(objective, theta, rows, functools.partial(floor, reach=reach))
         if low is None or low.rank < inverse.rank:
@@ -151,7 +151,7 @@ def _verified(
         nu_low = digits.decrement(low, s)
         wider = spread(objective, rows, theta, low, out.classes).each(rows)
         if np.all((2.0 * nu_low * wider <= reach * spreads) | out.rows):
-            return nu_low**2 / 2.0
+            return nu_low * nu_low / 2.0
     return None
 
 
@@ -270,7 +270,8 @@ def ridge_bound(objective: ModelObjective, rows: Rows, theta: Array, s: Array) -
         return None
     digits = Digits(objective, rows, theta)
     if not objective.scaling.intercept:
-        return (float(np.linalg.norm(s)) + digits.slope()) ** 2 / (2.0 * l2)
+        slope = float(np.linalg.norm(s)) + digits.slope()
+        return slope * slope / (2.0 * l2)
     shift = best_shift(objective, rows, functools.partial(objective.forward, theta), theta[0].size)
     if shift is None:
         return None
@@ -278,4 +279,5 @@ def ridge_bound(objective: ModelObjective, rows: Rows, theta: Array, s: Array) -
     settled[-1] += shift if theta.ndim == 2 else shift[0]
     J, g = objective.value_and_grad(settled, rows)
     sw, _ = objective.scaling.split(objective.least_slope(settled, g))
-    return max(objective.value(theta, rows) - J, 0.0) + (float(np.linalg.norm(sw)) + digits.slope()) ** 2 / (2.0 * l2)
+    slope = float(np.linalg.norm(sw)) + digits.slope()
+    return max(objective.value(theta, rows) - J, 0.0) + slope * slope / (2.0 * l2)

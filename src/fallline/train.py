@@ -179,7 +179,7 @@ def train(
             before, metric = metric, _metric(precondition, metric, theta, g)
             if before is None or metric.basis is not before.basis:  # other coordinates: what was learnt is void
                 state = optimizer.init(metric.inward(theta, g))
-        decrement = 0.5 * metric.slope**2 if metric else math.nan
+        decrement = 0.5 * metric.slope * metric.slope if metric else math.nan
 
         # record and show
         told = False

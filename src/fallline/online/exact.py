@@ -90,7 +90,7 @@ class ExactStream:
         """What the rounding of R does to J: each column of it is that of rows which are off by a rounding of the column."""
         rms = np.sqrt(np.square(self.R).sum(axis=0) / self.total)
         off = ROUNDINGS * EPS * float(rms[1 + self.n + k] + rms[1 : 1 + self.n] @ np.abs(coef))
-        return off * math.sqrt(2.0 * J) + off**2
+        return off * math.sqrt(2.0 * J) + off * off
 
 
 def aged(stream: Any, m: int, weight: Array | None) -> tuple[float, Array]:

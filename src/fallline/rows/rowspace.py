@@ -56,6 +56,8 @@ def row_space(rows: ArrayRows, scaling: Scaling) -> RowSpace | None:
         X = rows.X[:, some]
         block = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
         R = np.asarray(np.linalg.qr(np.vstack([R, ((block - scaling.shift[some]) / scaling.scale[some]).T]), mode="r"))
+    if not len(R):  # no column has an entry
+        return None
     _, values, across = np.linalg.svd(R)
     kept = values > DEPENDENT * max(float(values[0]), np.finfo(float).tiny)
     B, S = across[: len(values)][kept].T, values[kept]

@@ -70,7 +70,7 @@ class Certificate(Stop):
     def left(self, J: float, norm: float, decrement: float) -> Left:
         if not self.asked:
             return Left()
-        by_slope = norm**2 / (2.0 * self.ridge) if self.ridge else np.inf
+        by_slope = norm * norm / (2.0 * self.ridge) if self.ridge else np.inf
         proved = min(J - self._lowest, by_slope)
         proved = proved if np.isfinite(proved) else np.nan
         if self.hope is None or (self.hope.lowest is not None and not self.ridge):
@@ -120,4 +120,4 @@ class Hope(NamedTuple):
         """J - J*, about; NaN where nothing is known."""
         if self.lowest is not None:
             return max(J - self.lowest(), 0.0)
-        return norm**2 / (2.0 * self.ridge) if self.ridge else decrement
+        return norm * norm / (2.0 * self.ridge) if self.ridge else decrement
