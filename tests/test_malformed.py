@@ -25,6 +25,9 @@ X = RNG.normal(size=(M, 3))
 Y = X @ [1.0, 2.0, 3.0] + 0.1 * RNG.normal(size=M)
 LABELS = np.where(Y > 0.0, 1, 0)
 RAGGED = [[1.0, 2.0], [3.0]] * (M // 2)
+with warnings.catch_warnings():  # NumPy advises against them
+    warnings.simplefilter("ignore")
+    MATRIX = np.asmatrix(X)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +180,7 @@ def test_sparse_matrices_of_other_cells_and_shapes_are_refused() -> None:
 
 ROWS, COLUMNS = np.repeat(np.arange(M), 3), np.tile(np.arange(3), M)
 FINE: list[Any] = [
-    np.ma.array(X), [np.ma.array(row) for row in X], np.asmatrix(X), X.astype(object), X.astype(">f8"), np.asfortranarray(X),
+    np.ma.array(X), [np.ma.array(row) for row in X], MATRIX, X.astype(object), X.astype(">f8"), np.asfortranarray(X),
     X.astype(np.longdouble), [[decimal.Decimal(repr(v)) for v in row] for row in X.tolist()],
     [[fractions.Fraction(v) for v in row] for row in X.tolist()], pd.DataFrame(X).convert_dtypes(), pl.DataFrame(X),
     *[sp.csr_matrix(X).asformat(form) for form in ("csr", "csc", "coo", "bsr", "dia", "lil", "dok")],

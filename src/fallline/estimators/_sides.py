@@ -117,7 +117,9 @@ def in_our_words() -> Iterator[None]:
             yield
     except (FalllineError, NotFittedError):
         raise
-    except (ValueError, TypeError, OverflowError) as error:
+    except ArithmeticError as error:  # Decimal("sNaN"), 10**400
+        raise DataError(f"X, y: a cell is no number that double precision can hold ({type(error).__name__}).") from None
+    except (ValueError, TypeError) as error:
         told = " ".join(str(error).split())
         if "feature names" in told.lower():  # lists of columns, in lines that scikit-learn's own checks compare
             raise

@@ -54,8 +54,11 @@ class Formula:
             left, right = list(getattr(whole, "lhs", [])), list(getattr(whole, "rhs", whole))
         except SettingError:
             raise
-        except Exception as error:  # it has several trees of errors
-            raise SettingError(f"formula: got {shown(text)}; {brief(error)}.") from None
+        except Exception:  # it has several trees of errors, in words of its own
+            raise SettingError(
+                f"formula: got {shown(text)}; it cannot be read. Look for a bracket or a quotation mark that is open, and for "
+                "signs other than ~ + - * : ** ( ). A name with such signs stands between backquotes: 'price ~ `living area`'."
+            ) from None
         if len(left) != 1 or len(left[0].factors) != 1:
             raise SettingError(
                 f"formula: got {shown(text)}; one target stands before the ~, such as 'price ~ area + town'."
