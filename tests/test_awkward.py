@@ -93,6 +93,20 @@ def test_sparse_columns_far_from_zero() -> None:
     )  # J itself is known no better, at weights of 1,000
 
 
+@pytest.mark.parametrize("lacking", [0, 1])
+@pytest.mark.parametrize("rows", [200, 60_000])  # summed by NumPy, and compiled
+def test_the_spread_of_sparse_columns_far_from_zero_is_that_of_dense_ones(rows: int, lacking: int) -> None:
+    """The weight of the zeros that are not stored is a difference of large sums, which the square of the mean multiplies."""
+    r = rng()
+    X, w = r.standard_normal((rows, 3)) + [1e8, 10.0, 0.0], 10.0 ** r.uniform(-6, 6, rows)
+    if lacking:
+        X[0, 0], w[0] = 0.0, 1e-6
+    y = X[:, 1] + r.standard_normal(rows)
+    dense, sparse = (fallline.fit(Z, y, l2=0.01, sample_weight=w) for Z in (X, sp.csr_matrix(X)))
+    np.testing.assert_allclose(sparse.summary.sd, dense.summary.sd, rtol=1e-7)
+    assert sparse.best_loss == pytest.approx(dense.best_loss, rel=1e-7)
+
+
 def test_rows_without_weight_are_absent_whatever_is_in_them() -> None:
     r = rng()
     X, w = r.standard_normal((100, 2)), np.ones(100)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fallline.errors import DataError
 from fallline.relations import Relations
 from fallline.rows._base import Batch, Moments, Rows
+from fallline.rows.absent import absent_weight
 from fallline.rows.arrays import ArrayRows
 
 if TYPE_CHECKING:
@@ -178,7 +179,8 @@ def _weighted_squares(batch: Batch, mean: NDArray[np.float64]) -> NDArray[np.flo
     row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
     stored = np.bincount(X.indices, w[row] * (X.data - mean[X.indices]) ** 2, minlength=X.shape[1])
     present = np.bincount(X.indices, w[row], minlength=X.shape[1])
-    return np.asarray(stored + (w.sum() - present) * mean**2, dtype=np.float64)
+    count = np.bincount(X.indices, minlength=X.shape[1])
+    return np.asarray(stored + absent_weight(X, w, present, count, float(w.sum())) * mean**2, dtype=np.float64)
 
 
 def _extremes(batch: Batch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

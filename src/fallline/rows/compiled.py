@@ -17,6 +17,7 @@ from fallline.kernels import classes, coded, dense, sparse, tried
 from fallline.kernels.twins import is_ours, twin
 from fallline.losses._base import Loss
 from fallline.rows._base import Array, ClassPass, Moments, Pass
+from fallline.rows.absent import absent_weight
 from fallline.rows.coded import Coded
 from fallline.threads import cut, each
 
@@ -309,7 +310,9 @@ def sparse_moments(rows: ArrayRows) -> Moments:
         sparse.squares(*entries, mean, square, *piece)
         return square
 
-    square = sum([second(pieces[0]), *each(second, pieces[1:])]) + (rows.total_weight - np.asarray(stored)) * mean**2
+    heavy = np.ones(rows.m) if rows.weight is None else rows.weight
+    absent = absent_weight(X, heavy, np.asarray(stored), np.asarray(count), rows.total_weight)
+    square = sum([second(pieces[0]), *each(second, pieces[1:])]) + absent * mean**2
     zeros = np.asarray(count) < rows.m
     low, high = np.where(zeros, np.minimum(low, 0.0), low), np.where(zeros, np.maximum(high, 0.0), high)
     return Moments(mean, np.maximum(np.asarray(square), 0.0) / rows.total_weight, low, high)
